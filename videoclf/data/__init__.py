@@ -1,0 +1,1 @@
+"""Data: annotation files -> manifest -> sampler -> reader -> uint8 clips -> batches."""

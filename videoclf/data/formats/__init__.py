@@ -1,0 +1,1 @@
+"""One file per public annotation format: annotation files -> manifest."""

@@ -1,0 +1,79 @@
+"""What `data=<name>` builds: where a data set lies, how its records are found, how it is loaded.
+
+A source is plain values and free of torch, so that the composing process checks a config and
+builds the manifest before any library of weight is imported. One subclass per data set, in
+`formats/` for public ones and in `videoclf.generated` for those that we draw ourselves.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from videoclf.errors import DataError
+
+if TYPE_CHECKING:
+    from videoclf.data.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoData(abc.ABC):
+    """The settings that every data set shares.
+
+    Args:
+        root: folder of the videos; records name files below it.
+        reader: backend that decodes: pyav, or decord.
+        modalities: what a clip consists of; each is an argument of the model's `forward`.
+        batch_size: videos a rank and step.
+        num_workers: loader processes a rank; 0 decodes in the rank itself.
+        max_unreadable: unreadable videos that are left out and listed before the run stops.
+        num_classes: written by the composing process, from the manifest.
+        class_names: written by the composing process, in the order of the class ids.
+    """
+
+    root: str | None
+    reader: str
+    modalities: tuple[str, ...]
+    batch_size: int
+    num_workers: int
+    max_unreadable: int
+    num_classes: int | None
+    class_names: tuple[str, ...] | None
+
+    #: Records may carry several labels at once (sigmoid and mAP instead of softmax and top-1).
+    multi_label: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"data.batch_size={self.batch_size} must be at least 1")
+        if self.num_workers < 0:
+            raise ValueError(f"data.num_workers={self.num_workers} must be at least 0")
+        if self.max_unreadable < 0:
+            raise ValueError(f"data.max_unreadable={self.max_unreadable} must be at least 0")
+        if not self.modalities:
+            raise ValueError("data.modalities is empty; name at least one, such as [rgb]")
+
+    @abc.abstractmethod
+    def manifest(self) -> Manifest:
+        """Find all records, checked against the files below `root`.
+
+        Raises:
+            ConfigError: an annotation is wrong; its text names file and line.
+            DataError: the root or files are missing; its text names them.
+        """
+
+    def folder(self) -> Path:
+        """Return `root` as a folder that exists.
+
+        Raises:
+            DataError: no root was given, or it is not a folder.
+        """
+        if self.root is None:
+            raise DataError("data.root is not set; give the folder of the videos: data.root=/my/videos")
+        root = Path(self.root)
+        if not root.is_dir():
+            what = "is not a folder" if root.exists() else "does not exist"
+            raise DataError(f"data.root={self.root} {what}; give the folder of the videos")
+        return root

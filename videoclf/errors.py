@@ -1,0 +1,66 @@
+"""What can go wrong, each kind with the exit code of its process.
+
+Every message is one sentence or two: what went wrong, the file and line or the value, and what
+to do. `ValueError` from a constructor becomes a `ConfigError` at the entry point, so that
+arithmetic modules need not know this file.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VideoclfError(Exception):
+    """An error with an exit code; its text is a sentence for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(VideoclfError, ValueError):
+    """Mended by editing a config, an override or an annotation file."""
+
+    exit_code = 2
+
+
+class DataError(VideoclfError):
+    """Mended by changing media files or folders: missing root, missing or unreadable files."""
+
+    exit_code = 3
+
+
+class UnreadableVideoError(DataError):
+    """One video cannot be read.
+
+    Args:
+        path: the file, as it was given to the reader.
+        reason: why, without the path; a clause such as "no video stream".
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot read video {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class NonFiniteLossError(VideoclfError):
+    """The loss is NaN or infinite; raised before the optimiser steps."""
+
+    exit_code = 4
+
+
+class CheckpointError(VideoclfError):
+    """A checkpoint is missing, damaged, unsafe, or of other classes than the data."""
+
+    exit_code = 5
+
+
+class StorageError(VideoclfError):
+    """A disk is full or a folder cannot be written."""
+
+    exit_code = 6
+
+
+class WorkerError(VideoclfError):
+    """A rank or a loader worker died without an error of its own."""
+
+    exit_code = 7

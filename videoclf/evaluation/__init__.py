@@ -1,0 +1,1 @@
+"""Evaluation: views, averaging, metrics; exact on any number of processes."""

@@ -1,0 +1,1 @@
+"""Data sets that we draw ourselves, as real encoded video files."""

@@ -1,0 +1,1 @@
+"""Reports: results -> JSON, Parquet, HTML, pictures."""

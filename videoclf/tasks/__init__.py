@@ -1,0 +1,1 @@
+"""LightningModules: loss, steps, logging, optimiser around a model."""

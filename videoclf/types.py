@@ -1,0 +1,121 @@
+"""The values that travel: records, samples, batches. Frozen, validated, free of any library of ours.
+
+`torch` is imported for type checking only: the composing process reads manifests without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+SUBSETS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a manifest.
+
+    `path` is relative to the data root, with forward slashes. `labels` are class ids, one or
+    several. `start` and `end` are seconds, half open; None where the whole file is meant.
+    `group` ties clips of one scene or person together.
+    """
+
+    path: str
+    labels: tuple[int, ...]
+    subset: str
+    start: float | None = None
+    end: float | None = None
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.subset not in SUBSETS:
+            raise ValueError(f"subset {self.subset!r} of {self.path} is none of {SUBSETS}")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError(f"{self.path}: end {self.end} s is not after start {self.start} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that could not be read: its row in the manifest, its path and the reason."""
+
+    index: int
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the dataset gives for one record: clips by modality, labels, and where they came from.
+
+    Each array of `clips` is uint8 (V, T, H, W, C): V views of T frames; training has V clips of
+    one video (`data.clips_per_video`), evaluation V = clips x crops. `epoch` and `index` seed the
+    augmentation on the device. `num_frames` counts the frames between the record's start and end,
+    and `duration` is their span in seconds.
+    """
+
+    clips: Mapping[str, np.ndarray]
+    labels: tuple[int, ...]
+    epoch: int
+    index: int
+    num_frames: int
+    duration: float
+
+    def __post_init__(self) -> None:
+        for modality, clip in self.clips.items():
+            if clip.ndim != 5 or clip.dtype != "uint8":
+                raise ValueError(
+                    f"{modality} of sample {self.index} must be uint8 (V, T, H, W, C), "
+                    f"not {clip.dtype} {clip.shape}"
+                )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples stacked: inputs by modality, uint8 (B, V, T, H, W, C) from the loader.
+
+    After the device transform the inputs are float (B, C, T, H, W) in training, and
+    (B * V, C, T, H, W) in evaluation. `labels` is int64 (B, L), padded with -1; `epochs`,
+    `indices` and `num_views` describe its rows. Unreadable records are listed, not replaced:
+    B counts the readable ones, and may be 0.
+    """
+
+    inputs: Mapping[str, torch.Tensor]
+    labels: torch.Tensor
+    epochs: torch.Tensor
+    indices: torch.Tensor
+    num_views: int
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def __len__(self) -> int:
+        return int(self.indices.shape[0])
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{k} {v.dtype} {tuple(v.shape)}" for k, v in self.inputs.items())
+        return f"Batch({shapes}, labels {tuple(self.labels.shape)}, {len(self.unreadable)} unreadable)"
+
+    def to(self, device: Any, non_blocking: bool = True) -> Batch:
+        """Move inputs and labels to a device; the keys stay on the CPU, where they are read."""
+        return Batch(
+            inputs={k: v.to(device, non_blocking=non_blocking) for k, v in self.inputs.items()},
+            labels=self.labels.to(device, non_blocking=non_blocking),
+            epochs=self.epochs,
+            indices=self.indices,
+            num_views=self.num_views,
+            unreadable=self.unreadable,
+        )
+
+    def pin_memory(self) -> Batch:
+        """Pin inputs and labels, so that the copy to a GPU overlaps with work."""
+        return Batch(
+            inputs={k: v.pin_memory() for k, v in self.inputs.items()},
+            labels=self.labels.pin_memory(),
+            epochs=self.epochs,
+            indices=self.indices,
+            num_views=self.num_views,
+            unreadable=self.unreadable,
+        )
