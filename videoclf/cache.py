@@ -26,8 +26,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
-    os.chmod(name, 0o666 & ~_umask())
     temporary = Path(name)
+    temporary.chmod(0o666 & ~_umask())  # mkstemp makes it private, the result is an ordinary file
     try:
         yield temporary
         with temporary.open("rb+") as written:

@@ -1,4 +1,4 @@
-"""The values that travel: records, samples, batches. Frozen, validated, free of any library of ours.
+"""The values that travel: records, samples, batches. Frozen and validated.
 
 `torch` is imported for type checking only: the composing process reads manifests without it.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,17 +53,13 @@ class Sample:
     """What the dataset gives for one record: clips by modality, labels, and where they came from.
 
     Each array of `clips` is uint8 (V, T, H, W, C): V views of T frames; training has V clips of
-    one video (`data.clips_per_video`), evaluation V = clips x crops. `epoch` and `index` seed the
-    augmentation on the device. `num_frames` counts the frames between the record's start and end,
-    and `duration` is their span in seconds.
+    one video, evaluation V = clips x crops. `epoch` and `index` seed the augmentation on the device.
     """
 
     clips: Mapping[str, np.ndarray]
     labels: tuple[int, ...]
     epoch: int
     index: int
-    num_frames: int
-    duration: float
 
     def __post_init__(self) -> None:
         for modality, clip in self.clips.items():
@@ -78,10 +74,9 @@ class Sample:
 class Batch:
     """Samples stacked: inputs by modality, uint8 (B, V, T, H, W, C) from the loader.
 
-    After the device transform the inputs are float (B, C, T, H, W) in training, and
-    (B * V, C, T, H, W) in evaluation. `labels` is int64 (B, L), padded with -1; `epochs`,
-    `indices` and `num_views` describe its rows. Unreadable records are listed, not replaced:
-    B counts the readable ones, and may be 0.
+    After the device transform the inputs are float (B * V, C, T, H, W). `labels` is int64 (B, L),
+    padded with -1; `epochs`, `indices` (rows of the manifest) and `num_views` describe its rows.
+    Unreadable records are listed, not replaced: B counts the readable ones, and may be 0.
     """
 
     inputs: Mapping[str, torch.Tensor]
@@ -96,26 +91,25 @@ class Batch:
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {v.dtype} {tuple(v.shape)}" for k, v in self.inputs.items())
-        return f"Batch({shapes}, labels {tuple(self.labels.shape)}, {len(self.unreadable)} unreadable)"
+        labels = tuple(self.labels.shape)
+        return f"Batch({shapes}, labels {labels}, {len(self.unreadable)} unreadable)"
+
+    def with_inputs(self, inputs: Mapping[str, torch.Tensor]) -> Batch:
+        """Return the batch with other inputs."""
+        return replace(self, inputs=inputs)
 
     def to(self, device: Any, non_blocking: bool = True) -> Batch:
         """Move inputs and labels to a device; the keys stay on the CPU, where they are read."""
-        return Batch(
+        return replace(
+            self,
             inputs={k: v.to(device, non_blocking=non_blocking) for k, v in self.inputs.items()},
             labels=self.labels.to(device, non_blocking=non_blocking),
-            epochs=self.epochs,
-            indices=self.indices,
-            num_views=self.num_views,
-            unreadable=self.unreadable,
         )
 
     def pin_memory(self) -> Batch:
         """Pin inputs and labels, so that the copy to a GPU overlaps with work."""
-        return Batch(
+        return replace(
+            self,
             inputs={k: v.pin_memory() for k, v in self.inputs.items()},
             labels=self.labels.pin_memory(),
-            epochs=self.epochs,
-            indices=self.indices,
-            num_views=self.num_views,
-            unreadable=self.unreadable,
         )

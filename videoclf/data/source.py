@@ -28,6 +28,7 @@ class VideoData(abc.ABC):
         modalities: what a clip consists of; each is an argument of the model's `forward`.
         batch_size: videos a rank and step.
         num_workers: loader processes a rank; 0 decodes in the rank itself.
+        directional: the classes name directions (left, clockwise), so that clips are never mirrored.
         max_unreadable: unreadable videos that are left out and listed before the run stops.
         num_classes: written by the composing process, from the manifest.
         class_names: written by the composing process, in the order of the class ids.
@@ -38,6 +39,7 @@ class VideoData(abc.ABC):
     modalities: tuple[str, ...]
     batch_size: int
     num_workers: int
+    directional: bool
     max_unreadable: int
     num_classes: int | None
     class_names: tuple[str, ...] | None
@@ -71,7 +73,9 @@ class VideoData(abc.ABC):
             DataError: no root was given, or it is not a folder.
         """
         if self.root is None:
-            raise DataError("data.root is not set; give the folder of the videos: data.root=/my/videos")
+            raise DataError(
+                "data.root is not set; give the folder of the videos: data.root=/my/videos"
+            )
         root = Path(self.root)
         if not root.is_dir():
             what = "is not a folder" if root.exists() else "does not exist"

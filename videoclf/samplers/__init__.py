@@ -1,1 +1,21 @@
 """Samplers: number of frames, frame rate, generator -> frame indices. Pure arithmetic, no I/O."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+
+class Sampler(Protocol):
+    """Which frames of a video a clip takes. T is `num_frames`."""
+
+    num_frames: int
+
+    def train_clip(self, length: int, fps: float, generator: np.random.Generator) -> np.ndarray:
+        """Return int64 (T,): one random clip of a video of `length` frames."""
+        ...
+
+    def eval_clips(self, length: int, fps: float, num_clips: int) -> np.ndarray:
+        """Return int64 (num_clips, T): the fixed clips of the test protocol."""
+        ...

@@ -1,0 +1,30 @@
+"""Train a video classifier: compose the config, make the run folder, start the rank(s).
+
+python train.py [model=slow_fusion] [data=moving_shapes] [key=value ...] [-m for a sweep]
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what went wrong instead of printing it
+
+import hydra
+from omegaconf import DictConfig
+
+from videoclf import launch
+from videoclf.config import CONF, default_name, prepare, run_entry_point, write_config
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
+def train(config: DictConfig) -> None:
+    """One job: everything that needs no torch, then the ranks as fresh processes."""
+    ranks = launch.count_ranks(config.trainer)
+    with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
+        write_config(prepare(config, folder, ranks=ranks), folder)
+    launch.start(folder, "train", ranks=ranks)
+
+
+if __name__ == "__main__":
+    sys.exit(run_entry_point(train))

@@ -1,0 +1,174 @@
+"""From overrides to a plain, checked config: the only library module that knows Hydra.
+
+The composing process imports no torch. It validates the data settings, builds the manifest,
+writes the number and names of the classes into the config, resolves everything once and writes
+`config.yaml`; ranks read that file and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from videoclf.build import build, nearest
+from videoclf.data.source import VideoData
+from videoclf.errors import ConfigError, VideoclfError
+
+CONF = next(
+    folder
+    for folder in (Path(__file__).parents[1] / "conf", Path(__file__).parent / "conf")
+    if folder.is_dir()
+)
+
+
+def run_entry_point(task: Callable[[], Any]) -> int:
+    """Run a Hydra main function and turn whatever it raises into an exit code and a sentence.
+
+    `VIDEOCLF_TRACEBACK=1` in the environment shows the traceback too.
+    """
+    try:
+        task()
+    except VideoclfError as error:
+        return _fail(str(error), error.exit_code)
+    except (HydraException, OmegaConfBaseException) as error:
+        return _fail(explain(error, sys.argv[1:], Path(sys.argv[0]).stem), ConfigError.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted before the run had started", 130)
+    return 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    if os.environ.get("VIDEOCLF_TRACEBACK") == "1":
+        raise  # noqa: PLE0704
+    sys.stderr.write(f"error: {sentence}\n")
+    return code
+
+
+def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str:
+    """Say which override is wrong and what the nearest valid key or option is."""
+    overrides = [text for text in arguments if text[:1] != "-" and ("=" in text or text[0] == "~")]
+    for text in overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException:
+            return f"cannot parse the override {text!r}; write key=value, and quote lists: 'key=[1,2]'"
+        key = override.key_or_group.lstrip("+~")
+        group = CONF / key
+        if group.is_dir():
+            options = sorted(path.stem for path in group.glob("*.yaml") if path.stem[0] != "_")
+            value = override.value()
+            for choice in value if isinstance(value, list) else [value]:
+                if isinstance(choice, str) and choice not in options and override.is_sweep_override() is False:
+                    return f"{key}={choice}: conf/{key} has no such option" + nearest(choice, options)
+        elif not override.is_add():
+            keys = valid_keys(config_name, overrides)
+            if key not in keys:
+                return f"there is no config key {key!r}" + nearest(key, keys)
+    return " ".join(str(error).split())
+
+
+def valid_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
+    """List all keys of the config that the valid group choices among the overrides give."""
+    choices = []
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if (CONF / key / f"{value}.yaml").is_file():
+            choices.append(text)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        try:
+            config = compose(config_name=config_name, overrides=choices)
+        except HydraException:
+            config = compose(config_name=config_name)
+    groups = [str(path.relative_to(CONF)) for path in CONF.rglob("*") if path.is_dir()]
+    return [*_flatten(OmegaConf.to_container(config, resolve=False)), *groups]
+
+
+def _flatten(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _flatten(value, f"{prefix}{key}.")
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """Resolve a config to plain dicts and lists.
+
+    Raises:
+        ConfigError: a value is still missing.
+    """
+    missing = sorted(OmegaConf.missing_keys(node))
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set; give it as {missing[0]}=...")
+    container = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def choices() -> dict[str, str]:
+    """Return what was chosen of each group, such as {"model": "slow_fusion"}."""
+    chosen = HydraConfig.get().runtime.choices
+    return {
+        str(group): str(option)
+        for group, option in chosen.items()
+        if option and not str(group).startswith("hydra")
+    }
+
+
+def command_line() -> str:
+    """Return the command as a user would type it."""
+    return shlex.join(["python", *sys.argv])
+
+
+def prepare(config: DictConfig, folder: Path, *, ranks: int) -> dict[str, Any]:
+    """Check the data, build the manifest and resolve a config for the run in `folder`.
+
+    Raises:
+        ConfigError: a wrong value or annotation, or a subset that training needs is empty.
+        DataError: the data root or files are missing.
+    """
+    config = config.copy()
+    if config.data.num_workers is None:  # the cores of a rank, at most 8
+        config.data.num_workers = max(1, min(8, len(os.sched_getaffinity(0)) // ranks))
+    config.run_dir = str(folder)
+    config.name = config.name or default_name()
+    data: VideoData = build(
+        plain(config.data), name="data", trusted_packages=config.trusted_packages
+    )
+    manifest = data.manifest()
+    facts = {
+        "data.root": str(data.folder().resolve()),
+        "data.num_classes": len(manifest.class_names),
+        "data.class_names": list(manifest.class_names),
+        "choices": choices(),
+        "command": command_line(),
+        "manifest": {"path": str(manifest.save()), "sha256": manifest.sha256},
+    }
+    for key, value in facts.items():
+        OmegaConf.update(config, key, value, force_add=True)
+    return plain(config)
+
+
+def default_name() -> str:
+    """Name a run after its data and model."""
+    chosen = choices()
+    return "-".join(chosen[group] for group in ("data", "model") if group in chosen)
+
+
+def write_config(config: Mapping[str, Any], folder: Path) -> None:
+    """Write `config.yaml` of a run."""
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")

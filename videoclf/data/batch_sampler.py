@@ -1,0 +1,84 @@
+"""Which records a rank reads, in which order: a pure function of (seed, epoch, rank).
+
+Both samplers yield lists of (epoch, index) pairs, so that a sample's augmentation depends on these
+and not on the worker that happens to draw it. `index` is a row of the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from videoclf.errors import ConfigError
+
+
+class TrainBatches:
+    """Shuffled batches; the global batch of a step is the same for any number of ranks.
+
+    Args:
+        rows: int64 (N,), rows of the manifest.
+        batch_size: videos a rank and step.
+        seed: of the run.
+        rank: this process.
+        world: number of processes.
+
+    Raises:
+        ConfigError: fewer videos than one global batch.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, *, batch_size: int, seed: int, rank: int, world: int
+    ) -> None:
+        if len(rows) < batch_size * world:
+            raise ConfigError(
+                f"data.batch_size={batch_size} on {world} rank(s) is more than the {len(rows)} "
+                f"training videos; set data.batch_size to {len(rows) // world or 1} or less"
+            )
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> TrainBatches:
+        """Itself: Lightning looks for `set_epoch` at `batch_sampler.sampler`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order; called before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.rows) // (self.batch_size * self.world)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = self.rows[
+            np.random.default_rng((self.seed, self.epoch)).permutation(len(self.rows))
+        ]
+        step = self.batch_size * self.world
+        for batch in range(len(self)):
+            first = batch * step + self.rank * self.batch_size
+            yield [(self.epoch, int(row)) for row in order[first : first + self.batch_size]]
+
+
+class EvalBatches:
+    """Every record once over all ranks, without padding: rank r reads rows r, r + world, ...
+
+    A rank that would be left with nothing reads one row of rank 0 again, so that it takes part in
+    the evaluation's hooks; results are joined by row, which drops the repeat.
+    """
+
+    def __init__(self, rows: np.ndarray, *, batch_size: int, rank: int, world: int) -> None:
+        own = rows[rank::world]
+        self.rows = own if len(own) else rows[:1]
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for first in range(0, len(self.rows), self.batch_size):
+            yield [(0, int(row)) for row in self.rows[first : first + self.batch_size]]

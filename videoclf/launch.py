@@ -1,0 +1,233 @@
+"""Start, watch and end the ranks of a run: N plain Python processes on one run folder.
+
+The launching process knows Hydra and no torch, the ranks know torch and no Hydra. Each rank gets
+torchrun's environment variables, so that Lightning spawns nothing itself. Signals are passed on,
+survivors of a failed rank are ended, and the error that came first is the one that is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from videoclf import errors
+from videoclf.errors import ConfigError, StorageError, VideoclfError, WorkerError
+
+#: Variables of an outer launcher, which the ranks must not inherit.
+_LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK")
+GRACE_SECONDS = 15.0
+
+
+def count_gpus() -> int:
+    """Count the CUDA devices that a rank would see, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    return len([line for line in listed.stdout.splitlines() if line.startswith("GPU ")])
+
+
+def count_ranks(trainer: Mapping[str, Any]) -> int:
+    """Return how many processes a trainer config asks for on this machine.
+
+    Raises:
+        ConfigError: devices that are not there, or an option that would fall back silently.
+    """
+    accelerator, devices = trainer["accelerator"], trainer["devices"]
+    gpus = count_gpus() if accelerator in ("auto", "gpu", "cuda") else 0
+    if accelerator in ("gpu", "cuda") and not gpus:
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}, but no GPU is visible here; use trainer=cpu"
+        )
+    if trainer["precision"] == "16-mixed" and not gpus:
+        raise ConfigError(
+            "trainer.precision=16-mixed needs a GPU, and none is used here; "
+            "use trainer.precision=bf16-mixed or 32-true"
+        )
+    if isinstance(devices, int):
+        count = gpus if devices == -1 and gpus else devices
+    elif devices == "auto":
+        count = gpus or 1
+    elif isinstance(devices, Sequence) and not isinstance(devices, str):
+        count = len(devices)
+    else:
+        raise ConfigError(f"trainer.devices={devices!r} must be a number, a list or auto")
+    if count < 1 or (gpus and count > gpus):
+        raise ConfigError(
+            f"trainer.devices={devices} asks for {count} device(s), and {gpus or 'only CPUs'} "
+            "are here; set trainer.devices to what there is"
+        )
+    return count
+
+
+@contextmanager
+def run_folder(run_dir: str | None, name: str) -> Iterator[Path]:
+    """Make the folder of a run; take it away again if the block fails and it is still empty.
+
+    `run_dir` may exist if it is empty; null makes `runs/<name>/<date>_<time>`.
+
+    Raises:
+        ConfigError: `run_dir` holds something already.
+        StorageError: it cannot be made.
+    """
+    made = _make_folder(run_dir, name)
+    try:
+        yield made
+    except BaseException:
+        if made.is_dir() and not any(made.iterdir()):
+            made.rmdir()
+        raise
+
+
+def _make_folder(run_dir: str | None, name: str) -> Path:
+    try:
+        if run_dir is not None:
+            folder = Path(run_dir).absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise ConfigError(f"run_dir={run_dir} is not empty; name a new folder")
+            return folder
+        stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H%M%S")
+        for attempt in range(1000):
+            folder = Path("runs", name, stamp + (f"_{attempt}" if attempt else "")).absolute()
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        raise StorageError(f"cannot make the run folder: {error}; set run_dir=...") from error
+    raise StorageError(f"runs/{name}/{stamp} is taken a thousand times; set run_dir=...")
+
+
+def start(folder: Path, kind: str, *, ranks: int) -> None:
+    """Run all ranks to their end.
+
+    Args:
+        folder: of the run, with its `config.yaml`.
+        kind: `train` or `evaluate`.
+        ranks: how many processes.
+
+    Raises:
+        VideoclfError: what the first rank that failed said, or `WorkerError` where it died.
+        SystemExit: with 130 or 143 after SIGINT or SIGTERM.
+    """
+    received: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        received.append(number)
+
+    handled = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, remember) for number in handled}
+    port = _free_port()
+    processes = [_start_rank(folder, kind, rank, ranks, port) for rank in range(ranks)]
+    try:
+        _watch(processes, received)
+    finally:
+        for process in processes:
+            _end(process)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if received:
+        raise SystemExit(128 + received[0])
+    _raise_first(folder, [process.returncode for process in processes])
+
+
+def _start_rank(
+    folder: Path, kind: str, rank: int, ranks: int, port: int
+) -> subprocess.Popen[bytes]:
+    environment = {k: v for k, v in os.environ.items() if k not in _LAUNCHER_VARIABLES}
+    if ranks > 1:
+        environment |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(ranks),
+            "LOCAL_WORLD_SIZE": str(ranks),
+            "GROUP_RANK": "0",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "TORCHELASTIC_RUN_ID": folder.name,
+        }
+        cores = len(os.sched_getaffinity(0))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // ranks)))
+    command = [sys.executable, "-m", "videoclf.run", kind, str(folder)]
+    # a process group of its own: Ctrl-C reaches the ranks once, through this process
+    return subprocess.Popen(command, env=environment, start_new_session=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _watch(processes: Sequence[subprocess.Popen[bytes]], received: list[int]) -> None:
+    """Wait until all ranks have ended; after the first failure the others get a grace period."""
+    forwarded = 0
+    deadline: float | None = None
+    while any(process.poll() is None for process in processes):
+        while forwarded < len(received):
+            for process in processes:
+                if process.poll() is None:
+                    process.send_signal(received[forwarded])
+            forwarded += 1
+            deadline = deadline or time.monotonic() + GRACE_SECONDS
+        if deadline is None and any(process.poll() not in (None, 0) for process in processes):
+            deadline = time.monotonic() + GRACE_SECONDS
+        if deadline is not None and time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a rank's process group: loader workers too."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def error_file(folder: Path, rank: int) -> Path:
+    """Where a rank leaves its error for the launching process."""
+    return folder / f".error_rank{rank}.json"
+
+
+def _raise_first(folder: Path, codes: Sequence[int]) -> None:
+    """Raise the error of the rank that failed first; the others mostly fail because of it."""
+    left = [error_file(folder, rank) for rank in range(len(codes))]
+    said = [json.loads(path.read_text()) for path in left if path.exists()]
+    for path in left:
+        path.unlink(missing_ok=True)
+    if not any(codes):
+        return
+    kinds = {cls.__name__: cls for cls in vars(errors).values() if isinstance(cls, type)}
+    named = [each for each in said if each["kind"] in kinds]
+    first: dict[str, Any] | None = min(named or said, key=lambda each: each["time"], default=None)
+    if first is None:
+        rank, code = next((rank, code) for rank, code in enumerate(codes) if code)
+        how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
+        raise WorkerError(
+            f"rank {rank} {how} without a word; look at its output above, and at the memory of "
+            "the machine (a signal 9 is often the kernel's, out of memory)"
+        )
+    if first["kind"] not in kinds:
+        raise WorkerError(first["message"])
+    error = VideoclfError(first["message"])
+    error.exit_code = first["exit_code"]  # type: ignore[misc]
+    raise error

@@ -1,0 +1,1 @@
+"""Where a run's curves go: metrics.csv always, W&B and TensorBoard on request."""

@@ -1,0 +1,162 @@
+"""Optimiser factories: (model, total steps) -> optimiser and its schedule.
+
+Both warm up linearly and then follow half a cosine. Weight decay leaves out norms and biases
+(every parameter of at most one dimension), which it would only shrink.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+class OptimizerFactory(Protocol):
+    """What `optimizer=<name>` builds."""
+
+    def __call__(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LambdaLR]:
+        """Return the optimiser of a model and its schedule, stepped once an optimiser step."""
+        ...
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Split trainable parameters: matrices and filters decay, norms and biases do not."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in trainable if parameter.ndim > 1]
+    others = [parameter for parameter in trainable if parameter.ndim <= 1]
+    groups: list[dict[str, object]] = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def warmup_cosine(
+    step: int, *, total_steps: int, warmup_fraction: float, final_fraction: float
+) -> float:
+    """Return the factor on the learning rate at a step.
+
+    With 100 steps and a warm-up of 0.1: 0.1 at step 0, 1.0 at step 9, then down a half cosine to
+    `final_fraction` at step 99.
+    """
+    warmup = round(total_steps * warmup_fraction)
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup + 1) / max(1, total_steps - warmup))
+    return final_fraction + (1 - final_fraction) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class _Scheduled:
+    """What both factories share: their schedule, and the checks of its values."""
+
+    def __init__(
+        self,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        warmup_fraction: float,
+        final_fraction: float,
+    ) -> None:
+        if learning_rate <= 0:
+            raise ValueError(f"optimizer.learning_rate={learning_rate} must be above 0")
+        if weight_decay < 0:
+            raise ValueError(f"optimizer.weight_decay={weight_decay} must be at least 0")
+        if not 0 <= warmup_fraction < 1:
+            raise ValueError(f"optimizer.warmup_fraction={warmup_fraction} must be in [0, 1)")
+        if not 0 <= final_fraction <= 1:
+            raise ValueError(f"optimizer.final_fraction={final_fraction} must be in [0, 1]")
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        self.final_fraction = final_fraction
+
+    def _schedule(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
+        def factor(step: int) -> float:
+            return warmup_cosine(
+                step,
+                total_steps=total_steps,
+                warmup_fraction=self.warmup_fraction,
+                final_fraction=self.final_fraction,
+            )
+
+        return LambdaLR(optimizer, factor)
+
+
+class AdamW(_Scheduled):
+    """AdamW (Loshchilov & Hutter 2019) with warm-up and cosine.
+
+    Args:
+        learning_rate: at the end of the warm-up.
+        weight_decay: decoupled; not on norms and biases.
+        warmup_fraction: share of all steps.
+        final_fraction: the last step's rate, as a share of `learning_rate`.
+        betas: of the two moment estimates.
+    """
+
+    def __init__(
+        self,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        warmup_fraction: float,
+        final_fraction: float,
+        betas: Sequence[float],
+    ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_fraction=warmup_fraction,
+            final_fraction=final_fraction,
+        )
+        self.betas = (betas[0], betas[1])
+
+    def __call__(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LambdaLR]:
+        """Return the optimiser of a model and its schedule."""
+        groups = parameter_groups(model, self.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=self.betas)
+        return optimizer, self._schedule(optimizer, total_steps)
+
+
+class SGD(_Scheduled):
+    """Stochastic gradient descent with momentum, warm-up and cosine.
+
+    Args:
+        learning_rate: at the end of the warm-up.
+        weight_decay: L2; not on norms and biases.
+        warmup_fraction: share of all steps.
+        final_fraction: the last step's rate, as a share of `learning_rate`.
+        momentum: of the velocity.
+        nesterov: look ahead along the velocity.
+    """
+
+    def __init__(
+        self,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        warmup_fraction: float,
+        final_fraction: float,
+        momentum: float,
+        nesterov: bool,
+    ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_fraction=warmup_fraction,
+            final_fraction=final_fraction,
+        )
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def __call__(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LambdaLR]:
+        """Return the optimiser of a model and its schedule."""
+        groups = parameter_groups(model, self.weight_decay)
+        optimizer = torch.optim.SGD(
+            groups, lr=self.learning_rate, momentum=self.momentum, nesterov=self.nesterov
+        )
+        return optimizer, self._schedule(optimizer, total_steps)

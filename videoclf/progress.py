@@ -1,0 +1,53 @@
+"""What a person sees while a run works: a bar in a terminal, one line an epoch in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, RichProgressBar
+from rich.console import Console
+
+
+def progress_callback() -> Callback:
+    """Return the bar where stderr is a terminal, else the lines."""
+    return RichProgressBar(leave=False) if sys.stderr.isatty() else EpochLines()
+
+
+class EpochLines(Callback):
+    """One line an epoch: loss, validation accuracy, clips a second, remaining time."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._fit_began = 0.0
+        self._epoch_began = 0.0
+        self._first_epoch = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Start the clock."""
+        self._fit_began = time.perf_counter()
+        self._first_epoch = trainer.current_epoch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Start the epoch's clock."""
+        self._epoch_began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Print the line."""
+        if not trainer.is_global_zero:
+            return
+        now = time.perf_counter()
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        clips = trainer.num_training_batches * datamodule.batch_size * trainer.world_size
+        done = trainer.current_epoch + 1
+        parts = [f"epoch {done}/{trainer.max_epochs}"]
+        for name in ("train/loss", "train/clip_top1", "val/video_top1_1x1"):
+            if name in trainer.callback_metrics:
+                parts.append(f"{name} {float(trainer.callback_metrics[name]):.3f}")
+        parts.append(f"{clips / (now - self._epoch_began):.0f} clips/s")
+        if trainer.max_epochs and trainer.max_epochs > 0:
+            each = (now - self._fit_began) / (done - self._first_epoch)
+            parts.append(f"{each * (trainer.max_epochs - done):.0f} s left")
+        self.console.print("  ".join(parts))

@@ -1,0 +1,65 @@
+"""Keep keys and tokens out of whatever a run leaves behind: results, summary, report.
+
+A user may pass a key as an override (`logger.api_key=...`) or in a URL. Its name stays readable,
+its value does not. Numbers and booleans stay, since `num_tokens: 196` is no secret.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "(hidden)"
+
+_SECRET_NAME = re.compile(
+    r"(?:^|[^a-z])(?:api[-_]?keys?|access[-_]?keys?|private[-_]?keys?|auth|authorization|token|"
+    r"secrets?|passwd|password|passphrase|credentials?|cookie|bearer)(?:$|[^a-z])",
+    re.IGNORECASE,
+)
+_URL_LOGIN = re.compile(r"(://)[^/\s@]+@")
+_HARMLESS_VALUE = re.compile(r"[-+]?[0-9.]+(?:e[-+]?\d+)?|true|false|null|none", re.IGNORECASE)
+
+
+def redact(value: Any) -> Any:
+    """Return plain values (dicts, lists, scalars) with the text under secret names hidden."""
+    if isinstance(value, Mapping):
+        return {key: _redact_item(str(key), item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact(item) for item in value]
+    if isinstance(value, str):
+        return _URL_LOGIN.sub(rf"\1{HIDDEN}@", value)
+    return value
+
+
+def _redact_item(name: str, value: Any) -> Any:
+    if isinstance(value, str) and value and _SECRET_NAME.search(name):
+        return value if _HARMLESS_VALUE.fullmatch(value) else HIDDEN
+    return redact(value)
+
+
+def redact_command(command: str) -> str:
+    """Return a shell command with the values of secret `name=value` words hidden.
+
+    `--name value` is understood too. Words that need no change keep their quoting.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # quotes that do not close: fall back to what blanks separate
+        words = command.split()
+    kept: list[str] = []
+    hide_next = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        secret = bool(_SECRET_NAME.search(name))
+        if hide_next and not word.startswith("-"):
+            kept.append(HIDDEN)
+        elif equals and value and secret and not _HARMLESS_VALUE.fullmatch(value):
+            kept.append(f"{name}={HIDDEN}")
+        else:
+            kept.append(str(redact(word)))
+        hide_next = name.startswith("-") and not equals and secret
+    if kept == words:
+        return command
+    return " ".join(word if HIDDEN in word else shlex.quote(word) for word in kept)

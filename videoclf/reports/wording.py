@@ -1,0 +1,155 @@
+"""Names and numbers as people read them: `test/video_top1_10x3` is "top-1" over "10 clips x 3"."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from videoclf.reports.results import Results
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+DASH = "\N{EN DASH}"
+
+_VIEWS = re.compile(r"_(\d+)x(\d+)(?=_|$)")
+_OVER = re.compile(r"_(available|listed)(?=_|$)")
+_QUANTITIES = {"map": "mAP", "lr": "learning rate", "ece": "calibration error"}
+#: What a headline is chosen from, best first; whatever else there is comes after, in its order.
+_HEADLINES = ("top1", "map", "mean_average_precision", "accuracy", "top5")
+
+
+@dataclass(frozen=True)
+class MetricName:
+    """The parts of `<subset>/<clip|video>_<quantity>[_NxM]`, "" or None where one is absent.
+
+    `over` is "available" where only videos that could be evaluated count, else "listed".
+    """
+
+    subset: str
+    level: str
+    quantity: str
+    views: tuple[int, int] | None
+    over: str
+
+    @property
+    def title(self) -> str:
+        """The quantity in words: "top-1", "mAP", "mean class accuracy"."""
+        if top := re.fullmatch(r"top_?(\d+)", self.quantity):
+            return f"top-{top[1]}"
+        return _QUANTITIES.get(self.quantity, self.quantity.replace("_", " "))
+
+
+def parse_metric(name: str) -> MetricName:
+    """Split a metric's name; a name of another form is a quantity as a whole."""
+    subset, slash, rest = name.rpartition("/")
+    over = _OVER.search(rest)
+    rest = _OVER.sub("", rest)
+    views = _VIEWS.search(rest)
+    rest = _VIEWS.sub("", rest)
+    level = next((word for word in ("clip", "video") if rest.startswith(f"{word}_")), "")
+    return MetricName(
+        subset=subset if slash else "",
+        level=level,
+        quantity=rest[len(level) + 1 :] if level else rest,
+        views=(int(views[1]), int(views[2])) if views else None,
+        over=over[1] if over else "listed",
+    )
+
+
+def headline_metric(results: Results) -> str | None:
+    """Return the name of the number to show first: the video-level one of the subset evaluated."""
+
+    def rank(item: tuple[int, str]) -> tuple[bool, bool, bool, int, int]:
+        position, name = item
+        parts = parse_metric(name)
+        known = parts.quantity in _HEADLINES
+        return (
+            parts.subset != results.protocol.get("subset", "test"),
+            parts.level != "video",
+            parts.over != "listed",
+            _HEADLINES.index(parts.quantity) if known else len(_HEADLINES),
+            position,
+        )
+
+    ranked = sorted(enumerate(results.metrics), key=rank)
+    return ranked[0][1] if ranked else None
+
+
+def views_in_words(protocol: Mapping[str, Any]) -> str:
+    """Return "10 clips × 3 crops, probabilities averaged", as far as the protocol says."""
+    parts = []
+    clips, crops = protocol.get("num_clips"), protocol.get("num_crops")
+    if clips is not None and crops is not None:
+        parts.append(f"{plural(int(clips), 'clip')} {TIMES} {plural(int(crops), 'crop')}")
+        if protocol.get("average") and int(clips) * int(crops) > 1:
+            parts.append(f"{protocol['average']} averaged")
+    if protocol.get("ema") is True:
+        parts.append("EMA weights")
+    return ", ".join(parts)
+
+
+def headline_in_words(results: Results, name: str) -> str:
+    """Return what stands after the number: "top-1 over 400 listed videos, 10 clips × ..."."""
+    parts = parse_metric(name)
+    counted = results.counts["evaluated" if parts.over == "available" else "expected"]
+    over = f"{plural(counted, f'{parts.over} video')}" if parts.level != "clip" else ""
+    words = f"{parts.title} over {over}" if over else f"{parts.title} over single clips"
+    protocol = dict(results.protocol)
+    if parts.views:
+        protocol |= {"num_clips": parts.views[0], "num_crops": parts.views[1]}
+    views = views_in_words(protocol)
+    return f"{words}, {views}" if views else words
+
+
+def conditions_in_words(name: str, protocol: Mapping[str, Any]) -> str:
+    """Return what tells a number from its neighbours: "val videos, 1 clip × 1 crop"."""
+    parts = parse_metric(name)
+    over = "available " if parts.over == "available" else ""
+    known = parts.subset in ("train", "val", "test") and parts.level
+    words = [f"{parts.subset} {over}{parts.level}s"] if known else []
+    if parts.views:
+        views = {"num_clips": parts.views[0], "num_crops": parts.views[1]}
+        words.append(views_in_words(views))
+    elif parts.level == "video" and parts.subset == protocol.get("subset"):
+        words.append(views_in_words({k: protocol.get(k) for k in ("num_clips", "num_crops")}))
+    return ", ".join(word for word in words if word)
+
+
+def share(value: float | None, digits: int = 3) -> str:
+    """Return a number in [0, 1] as "0.943", or a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """Return a share as "4.2 %", or a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{100 * value:.1f} %"
+
+
+def seconds_in_words(seconds: float | None) -> str:
+    """Return "42.3 s", "1 min 35 s" or "1 h 2 min", or a dash where there is none."""
+    if seconds is None or not math.isfinite(seconds):
+        return DASH
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def number(value: float | None) -> str:
+    """Return "1,234" or "12.3", or a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return "1 clip" or "1,200 clips"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

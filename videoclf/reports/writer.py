@@ -1,0 +1,86 @@
+"""What a run leaves for people and scripts: results.json, predictions, skipped list, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videoclf.cache import atomic_write
+from videoclf.reports.environment import collect_environment
+from videoclf.reports.html import write_report
+from videoclf.reports.predictions import Predictions, write_predictions
+from videoclf.reports.results import Results
+from videoclf.reports.summary import print_summary
+from videoclf.types import Unreadable
+
+if TYPE_CHECKING:
+    from videoclf.data.manifest import Manifest
+    from videoclf.evaluation.evaluator import Evaluation
+
+
+def write_results(
+    folder: Path,
+    *,
+    config: Mapping[str, Any],
+    evaluation: Evaluation,
+    manifest: Manifest,
+    device: str,
+    timing: Mapping[str, float],
+    unreadable: Sequence[Unreadable],
+) -> None:
+    """Write all files of a run folder's end, and print the summary.
+
+    Args:
+        folder: of the run.
+        config: as resolved.
+        evaluation: scores and metrics of the final evaluation.
+        manifest: all records.
+        device: what computed.
+        timing: seconds and shares by name.
+        unreadable: every record of any subset that could not be read.
+    """
+    scores = evaluation.scores
+    protocol = {"subset": evaluation.subset, **_without_target(config["views"])}
+    protocol |= {"ema_decay": config.get("ema_decay")}
+    results = Results(
+        metrics=evaluation.metrics,
+        counts={
+            "expected": len(scores.rows),
+            "evaluated": len(scores.rows) - scores.num_missing,
+            "missing": scores.num_missing,
+        },
+        protocol=protocol,
+        classes=manifest.class_names,
+        manifest_sha256=manifest.sha256,
+        environment=collect_environment(device),
+        timing=timing,
+        command=config["command"],
+        missing=tuple({"path": u.path, "reason": u.reason} for u in scores.unreadable),
+    )
+    rows = manifest.table.take(scores.rows.numpy())
+    write_predictions(
+        folder / "predictions.parquet",
+        Predictions(
+            paths=rows["path"].to_pylist(),
+            starts=rows["start"].to_pylist(),
+            ends=rows["end"].to_pylist(),
+            labels=rows["labels"].to_pylist(),
+            probabilities=scores.probabilities.numpy(),
+            available=scores.available.numpy(),
+            class_names=manifest.class_names,
+            protocol=protocol,
+            manifest_sha256=manifest.sha256,
+        ),
+    )
+    with atomic_write(folder / "skipped.jsonl") as temporary:
+        lines = [json.dumps({"path": u.path, "reason": u.reason}) + "\n" for u in unreadable]
+        temporary.write_text("".join(lines), encoding="utf-8")
+    results.save(folder / "results.json")
+    write_report(folder, root=Path(config["data"]["root"]))
+    print_summary(results, folder)
+
+
+def _without_target(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != "_target_"}

@@ -1,0 +1,262 @@
+"""One rank of a run: manifest -> build -> fit -> evaluate -> report.
+
+Started by `videoclf.launch` as `python -m videoclf.run train|evaluate <run folder>`; reads the
+folder's resolved `config.yaml`, and leaves its error, if any, for the launching process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import inspect
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+from torch import nn
+
+from videoclf.build import build
+from videoclf.checkpoints import SealedCheckpointIO, load_model
+from videoclf.data.datamodule import VideoDataModule
+from videoclf.data.manifest import Manifest
+from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError, WorkerError
+from videoclf.evaluation.evaluator import Evaluation, evaluate
+from videoclf.launch import error_file
+from videoclf.progress import progress_callback
+from videoclf.reports.environment import collect_environment
+from videoclf.reports.writer import write_results
+from videoclf.tasks.classification import VideoClassification
+
+#: Warnings of others that tell our users nothing, each by its exact beginning and with the reason.
+QUIET = (
+    # Lightning calls a torch helper that newer torch renames
+    (FutureWarning, r"`isinstance\(treespec, LeafSpec\)` is deprecated"),
+    # the number of workers is chosen by `data.num_workers`, also where it is 0 or 1
+    (UserWarning, r"The '\w+' does not have many workers"),
+    # validation metrics are computed from the joined rows: every rank logs the same value
+    (UserWarning, r"It is recommended to use `self.log\(.*sync_dist=True\)`"),
+    # the run folder is new, and `best.ckpt` and `last.ckpt` share it on purpose
+    (UserWarning, r"Checkpoint directory .* exists and is not empty"),
+    # Lightning's RichProgressBar asks rich for what rich deprecates
+    (UserWarning, r"The `srun` command is available on your system but is not used"),
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a config builds."""
+
+    datamodule: VideoDataModule
+    task: VideoClassification
+    trainer: pl.Trainer
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one rank; return its exit code."""
+    kind, folder = arguments[0], Path(arguments[1])
+    _die_with_parent()
+    for category, message in QUIET:
+        warnings.filterwarnings("ignore", message, category)
+    for name in ("pytorch_lightning", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    rank = int(os.environ.get("RANK", "0"))
+    try:
+        _run(kind, folder)
+    except VideoclfError as error:
+        return _leave(error, folder, rank)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        full = StorageError(f"cannot write {error.filename or folder}: {error.strerror}; make room")
+        return _leave(full, folder, rank)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        died = WorkerError(f"{error}; often the machine is out of memory: lower data.num_workers")
+        return _leave(died, folder, rank)
+    return 0
+
+
+def _run(kind: str, folder: Path) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    began = time.perf_counter()
+    if kind == "train":
+        train(config, folder, began)
+    else:
+        test(config, folder, began)
+
+
+def train(config: Mapping[str, Any], folder: Path, began: float) -> None:
+    """Fit, then evaluate the best checkpoint once on the test list, then report."""
+    parts = assemble(config, folder, training=True)
+    fit_began = time.perf_counter()
+    parts.trainer.fit(parts.task, datamodule=parts.datamodule)
+    train_seconds = time.perf_counter() - fit_began
+    best = folder / "checkpoints" / "best.ckpt"
+    if not best.is_file():
+        raise CheckpointError(f"the run wrote no {best}; look at checkpoint.monitor")
+    load_model(best, parts.task.model)
+    subset = "test" if parts.datamodule.manifest.counts()["test"] else "val"
+    evaluation = evaluate(parts.trainer, parts.task, parts.datamodule, subset)
+    steps = parts.trainer.num_training_batches * parts.trainer.current_epoch
+    clips = steps * parts.datamodule.batch_size * parts.trainer.world_size
+    timing = {"train_seconds": train_seconds, "clips_per_second": clips / train_seconds}
+    report(config, folder, parts, evaluation, began, timing)
+
+
+def test(config: Mapping[str, Any], folder: Path, began: float) -> None:
+    """Evaluate a checkpoint by the config's views, then report."""
+    parts = assemble(config, folder, training=False)
+    load_model(Path(config["checkpoint"]), parts.task.model)
+    evaluation = evaluate(parts.trainer, parts.task, parts.datamodule, config["subset"])
+    views = len(evaluation.scores.rows) * parts.datamodule.views["test"].num_views
+    timing = {"clips_per_second": views / evaluation.seconds}
+    report(config, folder, parts, evaluation, began, timing)
+
+
+def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Parts:
+    """Build everything that a resolved config names, data first, the model before the trainer."""
+    pl.seed_everything(config["seed"], verbose=False)
+    trusted = config["trusted_packages"]
+
+    def make(group: str, **runtime: Any) -> Any:
+        return build(config[group], name=group, trusted_packages=trusted, **runtime)
+
+    data = config["data"]
+    datamodule = VideoDataModule(
+        manifest=Manifest.open(config["manifest"]["path"]),
+        folder=Path(data["root"]),
+        reader=data["reader"],
+        sampler=make("sampler"),
+        transform=make("transform"),
+        views=make("views"),
+        batch_size=data["batch_size"],
+        num_workers=data["num_workers"],
+        seed=config["seed"],
+        test_subset=config.get("subset", "test"),
+    )
+    model = make("model")
+    check_modalities(model, data["modalities"])
+    task = make(
+        "task",
+        model=model,
+        optimizer=make("optimizer"),
+        num_classes=data["num_classes"],
+        max_unreadable=data["max_unreadable"],
+    )
+    callbacks: list[Callback] = [progress_callback()]
+    if training:
+        callbacks += make("checkpoint").callbacks(folder / "checkpoints")
+        if config["ema_decay"] is not None:
+            callbacks.append(EMAWeightAveraging(decay=config["ema_decay"]))
+    loggers = [
+        build(node, name=f"logger.{name}", trusted_packages=trusted)
+        for name, node in config["logger"].items()
+        if training
+    ]
+    devices = config["trainer"]["devices"]
+    trainer = make(
+        "trainer",
+        devices=int(os.environ.get("WORLD_SIZE", "1")) if devices == "auto" else devices,
+        logger=loggers or False,
+        callbacks=callbacks,
+        plugins=[SealedCheckpointIO(_description(config))],
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_checkpointing=training,
+    )
+    return Parts(datamodule, task, trainer)
+
+
+def check_modalities(model: nn.Module, modalities: Sequence[str]) -> None:
+    """Hold the arguments of a model's `forward` against the modalities of the data.
+
+    Raises:
+        ConfigError: the model wants others.
+    """
+    wanted = list(inspect.signature(model.forward).parameters)
+    if wanted != list(modalities):
+        raise ConfigError(
+            f"{type(model).__name__}.forward takes {', '.join(wanted)}, but "
+            f"data.modalities={list(modalities)}; set data.modalities=[{','.join(wanted)}] "
+            "or choose another model"
+        )
+
+
+def _description(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What travels with every checkpoint."""
+    return {
+        "config": dict(config),
+        "classes": config["data"]["class_names"],
+        "manifest_sha256": config["manifest"]["sha256"],
+        "environment": collect_environment("unknown"),
+    }
+
+
+def report(
+    config: Mapping[str, Any],
+    folder: Path,
+    parts: Parts,
+    evaluation: Evaluation,
+    began: float,
+    timing: Mapping[str, float],
+) -> None:
+    """Write results, predictions and report, and print the summary; on rank 0 only."""
+    if not parts.trainer.is_global_zero:
+        return
+    wall = time.perf_counter() - began
+    device = parts.trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    write_results(
+        folder,
+        config=config,
+        evaluation=evaluation,
+        manifest=parts.datamodule.manifest,
+        device=f"{parts.trainer.world_size} x {name}",
+        timing={
+            "wall_seconds": wall,
+            **timing,
+            "evaluate_seconds": evaluation.seconds,
+            "data_wait_share": parts.datamodule.wait_seconds / wall,
+        },
+        unreadable=tuple(parts.task.unreadable.values()),
+    )
+
+
+def _leave(error: VideoclfError, folder: Path, rank: int) -> int:
+    """Write the error where the launching process finds it."""
+    if os.environ.get("VIDEOCLF_TRACEBACK") == "1":
+        sys.excepthook(type(error), error, error.__traceback__)
+    said = {
+        "kind": type(error).__name__,
+        "message": str(error),
+        "exit_code": error.exit_code,
+        "time": time.time(),
+    }
+    error_file(folder, rank).write_text(json.dumps(said), encoding="utf-8")
+    return error.exit_code
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end this process when the launching one dies (Linux)."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

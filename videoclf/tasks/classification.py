@@ -1,0 +1,203 @@
+"""Video classification: cross-entropy in training, video-level scores in evaluation.
+
+Training logs `train/loss` and clip-level metrics. Validation and test collect one averaged row of
+probabilities a video; rows of all ranks are joined before any metric is computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from videoclf.errors import DataError, NonFiniteLossError
+from videoclf.evaluation.metrics import video_metrics
+from videoclf.evaluation.scores import ShardScores, gather, join
+from videoclf.optimizers import OptimizerFactory
+from videoclf.types import Batch, Unreadable
+
+
+def clip_metrics(num_classes: int) -> MetricCollection:
+    """Top-1, top-5 (above five classes) and mean-class accuracy; cloned for each use."""
+    metrics = {
+        "clip_top1": MulticlassAccuracy(num_classes, average="micro"),
+        "clip_mean_class": MulticlassAccuracy(num_classes, average="macro"),
+    }
+    if num_classes > 5:
+        metrics["clip_top5"] = MulticlassAccuracy(num_classes, average="micro", top_k=5)
+    return MetricCollection(metrics)
+
+
+class VideoClassification(pl.LightningModule):
+    """Loss, steps, logging and optimiser around a model.
+
+    Args:
+        model: clips by modality -> logits (B, K), or (B, S, K) where it speaks S times a clip.
+        optimizer: factory of optimiser and schedule.
+        num_classes: K.
+        label_smoothing: share of the target spread evenly over the classes.
+        max_unreadable: unreadable training videos of this rank that are left out.
+    """
+
+    RUNTIME_ARGUMENTS: ClassVar[frozenset[str]] = frozenset(
+        {"model", "optimizer", "num_classes", "max_unreadable"}
+    )
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        optimizer: OptimizerFactory,
+        num_classes: int,
+        label_smoothing: float,
+        max_unreadable: int,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"task.label_smoothing={label_smoothing} must be in [0, 1)")
+        self.model = model
+        self.optimizer_factory = optimizer
+        self.num_classes = num_classes
+        self.label_smoothing = label_smoothing
+        self.max_unreadable = max_unreadable
+        self.train_metrics = clip_metrics(num_classes).clone(prefix="train/")
+        self.unreadable: dict[int, Unreadable] = {}
+        self._rows: list[torch.Tensor] = []
+        self._probabilities: list[torch.Tensor] = []
+        self._unreadable: list[Unreadable] = []
+
+    # training -------------------------------------------------------------------------------
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:  # noqa: ARG002
+        """Return the mean loss over clips, and over the S predictions of each."""
+        self._note(batch)
+        if not len(batch):  # all unreadable: a step without effect keeps the ranks in step
+            return sum(parameter.sum() for parameter in self.parameters()) * 0.0  # type: ignore[return-value]
+        logits = self.model(**batch.inputs)  # (B, K) or (B, S, K)
+        targets = self._targets(batch)  # (B, K)
+        flat, repeated = logits, targets
+        if logits.ndim == 3:
+            flat = logits.flatten(0, 1)  # (B * S, K)
+            repeated = targets.repeat_interleave(logits.shape[1], 0)  # (B * S, K)
+        loss = F.cross_entropy(flat.float(), repeated, label_smoothing=self.label_smoothing)
+        scores = logits.detach().float().softmax(-1)
+        if logits.ndim == 3:
+            scores = scores.mean(1)  # (B, K)
+        self.train_metrics.update(scores, targets.argmax(1))
+        self.log("train/loss", loss, on_step=True, batch_size=len(batch))
+        self.log_dict(
+            self.train_metrics,
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(batch),  # type: ignore[arg-type]
+        )
+        self._last_batch = batch
+        return loss
+
+    def on_before_backward(self, loss: torch.Tensor) -> None:
+        """Stop before the optimiser steps on a loss that is not finite."""
+        if torch.isfinite(loss):
+            return
+        manifest = self.trainer.datamodule.manifest  # type: ignore[attr-defined]
+        paths = [manifest.record(int(index)).path for index in self._last_batch.indices]
+        raise NonFiniteLossError(
+            f"the loss is {loss.item()} at step {self.trainer.global_step}, on the videos "
+            f"{', '.join(paths)}; lower optimizer.learning_rate or set trainer.gradient_clip_val"
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Build optimiser and schedule from the number of steps of the whole run."""
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        optimizer, schedule = self.optimizer_factory(self.model, total_steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _targets(self, batch: Batch) -> torch.Tensor:
+        """One-hot float targets (B, K)."""
+        return F.one_hot(batch.labels[:, 0], self.num_classes).float()
+
+    # evaluation -----------------------------------------------------------------------------
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Score one batch of validation videos."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Score one batch of test videos, all their views."""
+        self._score(batch, "test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Join the rows of all ranks and log `val/<metric>_1x1`."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        shards = gather(self.take_scores())
+        rows, labels = datamodule.listed("val")
+        scores = join(shards, rows=rows, labels=labels, num_classes=self.num_classes)
+        if scores.num_missing > self.max_unreadable:
+            raise unreadable_error(scores.unreadable, self.max_unreadable)
+        seen = scores.available
+        loss = F.nll_loss(scores.probabilities[seen].clamp_min(1e-12).log(), scores.labels[seen])
+        metrics = video_metrics(
+            scores, num_classes=self.num_classes, protocol=datamodule.views["val"].name
+        )
+        for name, value in {"video_loss": float(loss), **metrics}.items():
+            self.log(f"val/{name}", value)
+
+    def take_scores(self) -> ShardScores:
+        """Return and forget what this rank has scored since the last call."""
+        shard = ShardScores(
+            rows=torch.cat(self._rows) if self._rows else torch.zeros(0, dtype=torch.int64),
+            probabilities=torch.cat(self._probabilities)
+            if self._probabilities
+            else torch.zeros(0, self.num_classes),
+            unreadable=tuple(self._unreadable),
+        )
+        self._rows, self._probabilities, self._unreadable = [], [], []
+        return shard
+
+    def _score(self, batch: Batch, part: str) -> None:
+        self.unreadable.update({record.index: record for record in batch.unreadable})
+        self._unreadable += batch.unreadable
+        if not len(batch):
+            return
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        views = datamodule.views[part]
+        clips, step = len(batch) * batch.num_views, datamodule.batch_size
+        # the views of one video may be many: at most `batch_size` clips go through at once
+        pieces = [
+            self.model(
+                **{k: v[first : first + datamodule.batch_size] for k, v in batch.inputs.items()}
+            )
+            for first in range(0, clips, datamodule.batch_size)
+        ]
+        logits = torch.cat(pieces).unflatten(0, (len(batch), batch.num_views))  # (B, V, [S,] K)
+        probabilities = views.video_probabilities(logits).cpu()
+        if not torch.isfinite(probabilities).all():
+            raise NonFiniteLossError(
+                "the model's scores are not finite in evaluation; its weights have diverged: "
+                "lower optimizer.learning_rate or set trainer.gradient_clip_val"
+            )
+        self._rows.append(batch.indices)
+        self._probabilities.append(probabilities)
+
+    def _note(self, batch: Batch) -> None:
+        """Count the unreadable training videos; above the number allowed, stop."""
+        self.unreadable.update({record.index: record for record in batch.unreadable})
+        if len(self.unreadable) > self.max_unreadable:
+            raise unreadable_error(tuple(self.unreadable.values()), self.max_unreadable)
+
+
+def unreadable_error(unreadable: tuple[Unreadable, ...], allowed: int) -> DataError:
+    """Say which videos could not be read and what may be done."""
+    named = "; ".join(f"{record.path}: {record.reason}" for record in unreadable[:5])
+    more = f"; and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
+    return DataError(
+        f"{len(unreadable)} unreadable video(s), {allowed} allowed: {named}{more}; mend or remove "
+        f"them, or leave out up to N with data.max_unreadable=N"
+    )
