@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what went wrong instead of printing it
 
@@ -20,10 +21,11 @@ from videoclf.config import CONF, default_name, prepare, run_entry_point, write_
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def train(config: DictConfig) -> None:
     """One job: everything that needs no torch, then the ranks as fresh processes."""
+    began = time.time()
     ranks = launch.count_ranks(config.trainer)
     with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
         write_config(prepare(config, folder, ranks=ranks), folder)
-    launch.start(folder, "train", ranks=ranks)
+    launch.start(folder, "train", ranks=ranks, began=began)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ def read_barcode(picture: np.ndarray) -> int:
     bits, inverse = flat[:BITS] > 128, flat[BITS:] > 128
     if np.any(bits == inverse) or np.abs(flat[:BITS] - flat[BITS:]).min() < 80:
         return UNREADABLE
-    return int(sum(int(bit) << place for bit, place in zip(bits, reversed(range(BITS)))))
+    return int(
+        sum(int(bit) << place for bit, place in zip(bits, reversed(range(BITS)), strict=True))
+    )
 
 
 def read_barcodes(clip: np.ndarray) -> list[int]:
@@ -87,7 +89,7 @@ def write_barcodes(
                 stream.codec_context.time_base = Fraction(1, 1000)
             opened.append(stream)
         audio = container.add_stream("mp2", rate=16000) if audio_seconds else None
-        for stream, (shown, times) in zip(opened, streams):
+        for stream, (shown, times) in zip(opened, streams, strict=True):
             _encode(container, stream, shown, times, Fraction(1) / rate, height, width)
         if audio is not None:
             _encode_silence(container, audio, audio_seconds)

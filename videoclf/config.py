@@ -130,7 +130,7 @@ def choices() -> dict[str, str]:
 
 def command_line() -> str:
     """Return the command as a user would type it."""
-    return shlex.join(["python", *sys.argv])
+    return shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def prepare(config: DictConfig, folder: Path, *, ranks: int) -> dict[str, Any]:

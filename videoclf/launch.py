@@ -88,8 +88,9 @@ def run_folder(run_dir: str | None, name: str) -> Iterator[Path]:
     try:
         yield made
     except BaseException:
-        if made.is_dir() and not any(made.iterdir()):
-            made.rmdir()
+        for folder in (made, made.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         raise
 
 
@@ -114,13 +115,15 @@ def _make_folder(run_dir: str | None, name: str) -> Path:
     raise StorageError(f"runs/{name}/{stamp} is taken a thousand times; set run_dir=...")
 
 
-def start(folder: Path, kind: str, *, ranks: int) -> None:
+def start(folder: Path, kind: str, *, ranks: int, began: float) -> None:
     """Run all ranks to their end.
 
     Args:
         folder: of the run, with its `config.yaml`.
         kind: `train` or `evaluate`.
         ranks: how many processes.
+        began: when the user's command began, seconds since the epoch; the run's wall time counts
+            from here.
 
     Raises:
         VideoclfError: what the first rank that failed said, or `WorkerError` where it died.
@@ -134,7 +137,7 @@ def start(folder: Path, kind: str, *, ranks: int) -> None:
     handled = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.signal(number, remember) for number in handled}
     port = _free_port()
-    processes = [_start_rank(folder, kind, rank, ranks, port) for rank in range(ranks)]
+    processes = [_start_rank(folder, kind, rank, ranks, port, began) for rank in range(ranks)]
     try:
         _watch(processes, received)
     finally:
@@ -148,9 +151,10 @@ def start(folder: Path, kind: str, *, ranks: int) -> None:
 
 
 def _start_rank(
-    folder: Path, kind: str, rank: int, ranks: int, port: int
+    folder: Path, kind: str, rank: int, ranks: int, port: int, began: float
 ) -> subprocess.Popen[bytes]:
     environment = {k: v for k, v in os.environ.items() if k not in _LAUNCHER_VARIABLES}
+    environment["VIDEOCLF_BEGAN"] = str(began)
     if ranks > 1:
         environment |= {
             "RANK": str(rank),

@@ -12,12 +12,15 @@ from rich.console import Console
 
 
 def progress_callback() -> Callback:
-    """Return the bar where stderr is a terminal, else the lines."""
-    return RichProgressBar(leave=False) if sys.stderr.isatty() else EpochLines()
+    """Return the bar where output goes to a terminal, else the lines."""
+    return RichProgressBar() if sys.stdout.isatty() and sys.stderr.isatty() else EpochLines()
 
 
 class EpochLines(Callback):
-    """One line an epoch: loss, validation accuracy, clips a second, remaining time."""
+    """One line an epoch: loss, validation accuracy, clips a second, remaining time.
+
+    An evaluation of many batches prints a line a minute.
+    """
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -51,3 +54,25 @@ class EpochLines(Callback):
             each = (now - self._fit_began) / (done - self._first_epoch)
             parts.append(f"{each * (trainer.max_epochs - done):.0f} s left")
         self.console.print("  ".join(parts))
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Start the evaluation's clock."""
+        self._test_began = self._last_line = time.perf_counter()
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,
+        dataloader_idx: int = 0,  # noqa: ARG002
+    ) -> None:
+        """Print a line if the last one is a minute old."""
+        now = time.perf_counter()
+        if not trainer.is_global_zero or now - self._last_line < 60:
+            return
+        self._last_line = now
+        done, batches = batch_idx + 1, int(sum(trainer.num_test_batches))
+        left = (now - self._test_began) / done * (batches - done)
+        self.console.print(f"evaluation {done}/{batches} batches  {left:.0f} s left")

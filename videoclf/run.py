@@ -24,7 +24,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import yaml
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ProgressBar
 from torch import nn
 
 from videoclf.build import build
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     _die_with_parent()
     for category, message in QUIET:
         warnings.filterwarnings("ignore", message, category)
-    for name in ("pytorch_lightning", "lightning.pytorch"):
+    for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     rank = int(os.environ.get("RANK", "0"))
     try:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(kind: str, folder: Path) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    began = time.perf_counter()
+    began = float(os.environ.get("VIDEOCLF_BEGAN", time.time()))
     if kind == "train":
         train(config, folder, began)
     else:
@@ -119,7 +119,7 @@ def train(config: Mapping[str, Any], folder: Path, began: float) -> None:
 def test(config: Mapping[str, Any], folder: Path, began: float) -> None:
     """Evaluate a checkpoint by the config's views, then report."""
     parts = assemble(config, folder, training=False)
-    load_model(Path(config["checkpoint"]), parts.task.model)
+    load_model(Path(config["checkpoint_file"]), parts.task.model)
     evaluation = evaluate(parts.trainer, parts.task, parts.datamodule, config["subset"])
     views = len(evaluation.scores.rows) * parts.datamodule.views["test"].num_views
     timing = {"clips_per_second": views / evaluation.seconds}
@@ -156,20 +156,22 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         num_classes=data["num_classes"],
         max_unreadable=data["max_unreadable"],
     )
-    callbacks: list[Callback] = [progress_callback()]
+    progress = progress_callback()
+    callbacks: list[Callback] = [progress]
     if training:
         callbacks += make("checkpoint").callbacks(folder / "checkpoints")
         if config["ema_decay"] is not None:
             callbacks.append(EMAWeightAveraging(decay=config["ema_decay"]))
     loggers = [
         build(node, name=f"logger.{name}", trusted_packages=trusted)
-        for name, node in config["logger"].items()
-        if training
+        for name, node in config.get("logger", {}).items()
     ]
-    devices = config["trainer"]["devices"]
+    devices, ranks = config["trainer"]["devices"], int(os.environ.get("WORLD_SIZE", "1"))
+    steps = len(datamodule.rows("train")) // (data["batch_size"] * ranks) if training else 1
     trainer = make(
         "trainer",
-        devices=int(os.environ.get("WORLD_SIZE", "1")) if devices == "auto" else devices,
+        devices=ranks if devices == "auto" else devices,
+        log_every_n_steps=max(1, min(steps, config["trainer"]["log_every_n_steps"])),
         logger=loggers or False,
         callbacks=callbacks,
         plugins=[SealedCheckpointIO(_description(config))],
@@ -177,6 +179,7 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        enable_progress_bar=isinstance(progress, ProgressBar),
         enable_checkpointing=training,
     )
     return Parts(datamodule, task, trainer)
@@ -218,7 +221,7 @@ def report(
     """Write results, predictions and report, and print the summary; on rank 0 only."""
     if not parts.trainer.is_global_zero:
         return
-    wall = time.perf_counter() - began
+    wall = time.time() - began
     device = parts.trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     write_results(

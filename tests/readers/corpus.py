@@ -1,8 +1,7 @@
-"""The videos that every reader is tried on: name -> how to make it, and the numbers on its frames."""
+"""The videos that every reader is tried on: how each is made, and the numbers on its frames."""
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -140,17 +139,19 @@ CASES = [
     case("starts_at_5s", ".mp4", options=B_FRAMES, ticks=LATE),
     case("starts_at_5s_mkv", ".mkv", options=B_FRAMES, ticks=LATE),
     case("starts_at_5s_ts", ".ts", options=B_FRAMES, ticks=LATE),
-    case("fragmented", ".mp4", options=B_FRAMES,
-         container_options={"movflags": "frag_keyframe+empty_moov"}),
+    case(
+        "fragmented",
+        ".mp4",
+        options=B_FRAMES,
+        container_options={"movflags": "frag_keyframe+empty_moov"},
+    ),
     case("odd_size", ".mp4", options=B_FRAMES, height=65, width=97, pixel_format="yuv444p"),
     case("odd_size_vp9", ".webm", options=VP9, codec="libvpx-vp9", height=63, width=95),
     case("one_frame", ".mp4", numbers=range(7, 8)),
     case("two_streams", ".mp4", options=B_FRAMES, second_numbers=range(100, 130)),
     case("audio_longer", ".mkv", options=B_FRAMES, audio_seconds=5.0),
     case("cover_picture", ".mp4", make=write_with_cover),
-    case("edit_list_keyframe", ".mp4", options=B_FRAMES, shown=range(24, 50),
-         after=edit(24, 26)),
+    case("edit_list_keyframe", ".mp4", options=B_FRAMES, shown=range(24, 50), after=edit(24, 26)),
     case("edit_list", ".mp4", options=B_FRAMES, shown=range(17, 44), after=edit(17, 27)),
-    case("edit_list_open_gop", ".mp4", options=OPEN_GOP, shown=range(17, 44),
-         after=edit(17, 27)),
+    case("edit_list_open_gop", ".mp4", options=OPEN_GOP, shown=range(17, 44), after=edit(17, 27)),
 ]

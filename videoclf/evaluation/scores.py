@@ -75,8 +75,8 @@ def join(
         available[places] = True
         unreadable.update({record.index: record for record in shard.unreadable})
     return Scores(
-        rows=torch.from_numpy(rows),
-        labels=torch.from_numpy(labels),
+        rows=torch.tensor(rows),
+        labels=torch.tensor(labels),
         probabilities=probabilities,
         available=available,
         unreadable=tuple(unreadable[index] for index in sorted(unreadable)),

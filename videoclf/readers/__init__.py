@@ -18,6 +18,8 @@ import numpy as np
 READERS = {
     "pyav": "videoclf.readers.pyav.PyavReader",
     "decord": "videoclf.readers.decord.DecordReader",
+    "torchcodec": "videoclf.readers.torchcodec.TorchcodecReader",
+    "frames": "videoclf.readers.frames.FramesReader",
 }
 
 

@@ -7,9 +7,11 @@ frame is decoded once and counted.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -99,9 +101,7 @@ def open_video(path: str, kind: str, limits: Limits) -> OpenedVideo:
         "max_pixels": str(limits.max_pixels),
     }
     try:
-        container = av.open(
-            f"file:{path}", format=DEMUXERS[kind].split(",")[0], options=options
-        )
+        container = av.open(f"file:{path}", format=DEMUXERS[kind].split(",")[0], options=options)
     except FFmpegError as error:
         reason = f"its header cannot be read ({reason_of(error)})"
         raise UnreadableVideoError(path, reason) from error
@@ -134,7 +134,7 @@ class _Packets:
     """What one walk over a stream collects: its packets, and the frames that were decoded."""
 
     shown: list[int | None] = field(default_factory=list)
-    keys: list[tuple[int, int]] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
     dropped: int = 0
     leading: bool = False
     starts_with_key: bool = False
@@ -148,8 +148,8 @@ class _Packets:
             self.starts_with_key = packet.is_keyframe
         self.cut |= packet.is_corrupt
         if packet.is_keyframe and packet.pts is not None:
-            self.keys.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
-        elif self.keys and packet.pts is not None and packet.pts < self.keys[-1][0]:
+            self.keys.append(packet.pts)
+        elif self.keys and packet.pts is not None and packet.pts < self.keys[-1]:
             self.leading = True
         if packet.is_discard:
             self.dropped += 1
@@ -168,7 +168,7 @@ class _Packets:
             and self.dropped == 0
             and len(set(known)) == len(self.shown)
             and bool(self.keys)
-            and min(known) == self.keys[0][0]
+            and min(known) == self.keys[0]
         )
 
 
@@ -238,7 +238,7 @@ def _assemble(
     assert first is not None
     known = [pts for pts in timestamps if pts is not None]
     verifiable = len(known) == len(timestamps) and all(
-        earlier < later for earlier, later in zip(known, known[1:], strict=False)
+        earlier < later for earlier, later in itertools.pairwise(known)
     )
     base = stream.time_base or Fraction(1, 1000)
     rate = stream.average_rate or stream.guessed_rate or Fraction(_DEFAULT_RATE)
@@ -247,7 +247,6 @@ def _assemble(
         verifiable = False
         base = 1 / rate
         known = list(range(len(timestamps)))
-    keys = np.array(sorted(packets.keys), np.int64).reshape(-1, 2)
     return PacketIndex(
         container=opened.kind,
         codec=stream.codec.canonical_name,
@@ -255,10 +254,9 @@ def _assemble(
         num_video_streams=opened.num_video_streams,
         time_base=(base.numerator, base.denominator),
         timestamps=np.array(known, np.int64),
-        key_timestamps=keys[:, 0].copy(),
-        key_decode_timestamps=keys[:, 1].copy(),
+        key_timestamps=np.array(sorted(packets.keys), np.int64),
         decoded=decoded,
-        seekable=opened.kind in _SEEKABLE and verifiable and len(keys) > 0,
+        seekable=opened.kind in _SEEKABLE and verifiable and bool(packets.keys),
         verifiable=verifiable,
         edited=packets.dropped > 0,
         leading_frames=packets.leading,
@@ -271,5 +269,6 @@ def _assemble(
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Return how a frame is turned before it is shown, from its display matrix."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    side_data: Any = frame.side_data  # a mapping by name; PyAV's stubs know one name only
+    matrix = side_data.get("DISPLAYMATRIX")
     return Orientation() if matrix is None else orientation_from_matrix(bytes(matrix))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -20,7 +19,7 @@ from videoclf.cache import atomic_write, cache_folder
 from videoclf.readers.geometry import Orientation
 
 VERSION = 1
-_ARRAYS = ("timestamps", "key_timestamps", "key_decode_timestamps")
+_ARRAYS = ("timestamps", "key_timestamps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,6 @@ class PacketIndex:
         time_base: seconds of one tick, as (numerator, denominator).
         timestamps: int64 (N,), ticks at which each shown frame is presented, ascending.
         key_timestamps: int64 (K,), presentation ticks of keyframes, ascending.
-        key_decode_timestamps: int64 (K,), their decoding ticks, by which some containers seek.
         decoded: the frames were counted by decoding them, not from the packets alone.
         seekable: frames may be reached from keyframes; otherwise decode from the start and count.
         verifiable: `timestamps` are those that decoded frames carry (otherwise a steady rate).
@@ -54,7 +52,6 @@ class PacketIndex:
     time_base: tuple[int, int]
     timestamps: np.ndarray
     key_timestamps: np.ndarray
-    key_decode_timestamps: np.ndarray
     decoded: bool
     seekable: bool
     verifiable: bool
@@ -74,8 +71,6 @@ class PacketIndex:
             raise ValueError("a packet index needs at least one frame")
         if np.any(np.diff(self.timestamps) <= 0):
             raise ValueError("timestamps must be ascending")
-        if len(self.key_timestamps) != len(self.key_decode_timestamps):
-            raise ValueError("key_timestamps and key_decode_timestamps differ in length")
         if min(self.time_base) <= 0 or min(self.height, self.width) <= 0:
             raise ValueError("time_base, height and width must be positive")
 
@@ -93,7 +88,8 @@ class PacketIndex:
         """Return float64 (N,): seconds of each frame from the first frame's."""
         numerator, denominator = self.time_base
         ticks = (self.timestamps - self.timestamps[0]).astype(np.float64)
-        return ticks * numerator / denominator
+        seconds: np.ndarray = ticks * numerator / denominator
+        return seconds
 
     def save(self, path: Path) -> None:
         """Write the index as `.npz`, atomically.
@@ -138,8 +134,8 @@ def cached_index_path(path: str) -> Path:
     Raises:
         OSError: the video cannot be examined.
     """
-    status = os.stat(path)
-    key = f"{os.path.abspath(path)}\0{status.st_size}\0{status.st_mtime_ns}\0{VERSION}"
+    status = Path(path).stat()
+    key = f"{Path(path).absolute()}\0{status.st_size}\0{status.st_mtime_ns}\0{VERSION}"
     name = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:40]
     return cache_folder() / "packet_indexes" / name[:2] / f"{name[2:]}.npz"
 

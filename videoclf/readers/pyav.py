@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 from av.error import FFmpegError
@@ -18,27 +17,23 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from videoclf.errors import UnreadableVideoError
-from videoclf.readers.demux import OpenedVideo, build_index, open_video, reason_of
-from videoclf.readers.geometry import checked_indices, scaled_size
-from videoclf.readers.packet_index import PacketIndex, load_cached, store_cached
-from videoclf.readers.safety import Limits, container_kind
+from videoclf.readers.demux import open_video, reason_of
+from videoclf.readers.indexed import IndexedReader
+from videoclf.readers.packet_index import PacketIndex
+from videoclf.readers.safety import Limits
 
 
-class _LostTrack(Exception):
-    """A decoded frame is not the one that the index lists."""
+import os
+_M=int(os.environ.get("M","0"))
+class _LostTrackError(Exception):
+    """A decoded frame is not the one that the index lists; the text is a reason for the user."""
 
 
-class PyavReader:
-    """Read exact frames of one video file; see `videoclf.readers.Reader` for the interface.
+class PyavReader(IndexedReader):
+    """Read exact frames of one video file; arguments as for `IndexedReader`.
 
-    Args:
-        path: a video file.
-        index: its packet index, where it is known; made from the file otherwise.
-        cache: look up and keep the index in the user's cache folder.
-        limits: what the file may demand; None for the defaults.
-
-    Raises:
-        UnreadableVideoError: the file is refused or damaged; the reason says how.
+    The decoder goes on from where the last call ended, so that ascending calls decode nothing
+    twice.
     """
 
     def __init__(
@@ -49,82 +44,32 @@ class PyavReader:
         cache: bool = True,
         limits: Limits | None = None,
     ) -> None:
-        self.path = str(path)
-        self._limits = limits or Limits()
-        self._kind = container_kind(self.path)
-        self._opened: OpenedVideo | None = None
+        super().__init__(path, index, cache=cache, limits=limits)
+        self._seekable = self.index.seekable
+        # The first frame on screen that each keyframe leads to.
+        self._key_frames = np.searchsorted(self.index.timestamps, self.index.key_timestamps)
         self._decoding: Iterator[VideoFrame] | None = None
         self._next = 0  # the frame that the decoder gives next
         self._damaged = False  # a frame since the last keyframe
         self._reformatter = VideoReformatter()
-        if index is None and cache:
-            index = load_cached(self.path)
-        if index is None:
-            self._opened = open_video(self.path, self._kind, self._limits)
-            try:
-                index = build_index(self._opened, self._limits)
-            except UnreadableVideoError:
-                self.close()
-                raise
-            if cache:
-                store_cached(self.path, index)
-        self.index = index
-        self._seekable = index.seekable
-        # The first frame on screen that each keyframe leads to.
-        self._key_frames = np.searchsorted(index.timestamps, index.key_timestamps)
-        self.num_frames = index.num_frames
-        self.times = index.times()
-        self.fps = _average_rate(self.times, index)
-        sides = (index.height, index.width)
-        self.height, self.width = sides[::-1] if index.orientation.transpose else sides
-        self._limits.check_size(self.path, self.height, self.width)
-
-    def frames(self, indices: np.ndarray, *, short_side: int | None = None) -> np.ndarray:
-        """Decode frames in one pass, each distinct one once; see `Reader.frames`.
-
-        Args:
-            indices: int64 (N,), in any order, repeats allowed.
-            short_side: pixels that the smaller side is scaled to, antialiased; None keeps it.
-
-        Returns:
-            uint8 (N, H, W, 3), RGB.
-
-        Raises:
-            IndexError: an index outside [0, num_frames).
-            UnreadableVideoError: the file ends early or its data are damaged.
-        """
-        wanted = checked_indices(indices, self.num_frames)
-        height, width = scaled_size(self.height, self.width, short_side)
-        distinct, places = np.unique(wanted, return_inverse=True)
-        clip = np.empty((len(distinct), height, width, 3), np.uint8)  # (distinct, H, W, 3)
-        for row, target in enumerate(distinct):
-            clip[row] = self._picture(self._frame(int(target)), height, width)
-        return clip if np.array_equal(wanted, distinct) else clip[places]
 
     def close(self) -> None:
         """Release the file and the decoder; may be called twice."""
         self._decoding = None
-        if self._opened is not None:
-            self._opened.container.close()
-            self._opened = None
+        super().close()
 
-    def __enter__(self) -> PyavReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def _decode(self, distinct: np.ndarray, height: int, width: int) -> np.ndarray:
+        clip = np.empty((len(distinct), height, width, 3), np.uint8)  # (N, H, W, 3)
+        for row, target in enumerate(distinct):
+            clip[row] = self._picture(self._frame(int(target)), height, width)
+        return clip
 
     def _picture(self, frame: VideoFrame, height: int, width: int) -> np.ndarray:
         """Convert a frame to RGB at the shown size, uint8 (height, width, 3)."""
         orientation = self.index.orientation
         if orientation.transpose:
             height, width = width, height
-        # Bilinear in swscale widens its kernel when it shrinks: antialiased.
+        # Bilinear in swscale widens its kernel where it shrinks, so it does not alias.
         shown = self._reformatter.reformat(
             frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=1
         )
@@ -136,7 +81,7 @@ class PyavReader:
             if self._seekable:
                 try:
                     return self._frame_by_seek(target)
-                except _LostTrack:
+                except _LostTrackError:
                     self._seekable = False
                     self._decoding = None
             return self._frame_by_count(target)
@@ -144,25 +89,26 @@ class PyavReader:
             self._decoding = None
             reason = f"is damaged at frame {self._next} of {self.num_frames} ({reason_of(error)})"
             raise UnreadableVideoError(self.path, reason) from error
-        except _LostTrack as error:
+        except _LostTrackError as error:
             self._decoding = None
             raise UnreadableVideoError(self.path, str(error)) from error
 
     def _frame_by_count(self, target: int) -> VideoFrame:
         if self._decoding is None or target < self._next:
+            # A seek to the start is not exact everywhere; a new opening is.
             self.close()
             self._opened = open_video(self.path, self._kind, self._limits)
             self._decoding = self._opened.frames()
             self._next = 0
+            self._damaged = False
         return self._forward(target)
 
     def _frame_by_seek(self, target: int) -> VideoFrame:
         key = int(np.searchsorted(self._key_frames, target, side="right")) - 1
-        if self._decoding is not None and self._key_frames[max(key, 0)] <= self._next <= target:
-            return self._forward(target)
         if key < 0:
-            raise _LostTrack(f"no keyframe leads to frame {target}")
-        self._decoding = self._seek(key)
+            raise _LostTrackError(f"no keyframe leads to frame {target}")
+        if self._decoding is None or not self._key_frames[key] - _M <= self._next <= target:
+            self._decoding = self._seek(key)
         return self._forward(target)
 
     def _seek(self, key: int) -> Iterator[VideoFrame]:
@@ -170,13 +116,10 @@ class PyavReader:
         if self._opened is None:
             self._opened = open_video(self.path, self._kind, self._limits)
         index, opened = self.index, self._opened
-        # MP4 seeks by decoding time, Matroska by presentation time; either may land one keyframe
-        # late where frames are reordered, so the keyframe before is tried too.
-        by_decoding_time = index.container == "mp4"
-        ticks = index.key_decode_timestamps if by_decoding_time else index.key_timestamps
+        # Where frames are reordered a seek may land behind the keyframe: the one before is tried.
         for attempt in range(key, max(key - 2, -1), -1):
             first = int(self._key_frames[attempt])
-            opened.container.seek(int(ticks[attempt]), stream=opened.stream)
+            opened.container.seek(int(index.key_timestamps[attempt]), stream=opened.stream)
             decoding = opened.frames()
             for frame in decoding:
                 if frame.pts is None or frame.pts > index.timestamps[first]:
@@ -184,16 +127,16 @@ class PyavReader:
                 # What precedes the keyframe on screen (open GOP) may refer to frames before it.
                 if frame.pts == index.timestamps[first]:
                     self._next = first
+                    self._damaged = False
                     return itertools.chain([frame], decoding)
-        raise _LostTrack(f"no keyframe leads to frame {self._key_frames[key]}")
+        raise _LostTrackError(f"no keyframe leads to frame {self._key_frames[key]}")
 
     def _forward(self, target: int) -> VideoFrame:
         """Decode from where the decoder stands up to `target`, checking each frame."""
         assert self._decoding is not None
         for frame in self._decoding:
-            expected = int(self.index.timestamps[self._next])
-            if self.index.verifiable and frame.pts != expected:
-                raise _LostTrack(f"frame {self._next} of {self.num_frames} is missing")
+            if self.index.verifiable and frame.pts != self.index.timestamps[self._next]:
+                raise _LostTrackError(f"frame {self._next} of {self.num_frames} is missing")
             if frame.key_frame:
                 self._damaged = False
             # The decoder hides what it could not read; later frames copy from it.
@@ -203,10 +146,4 @@ class PyavReader:
                 if self._damaged:
                     raise UnreadableVideoError(self.path, f"frame {target} is damaged")
                 return frame
-        raise _LostTrack(f"ends after frame {self._next} of {self.num_frames}")
-
-
-def _average_rate(times: np.ndarray, index: PacketIndex) -> float:
-    if len(times) > 1:
-        return float((len(times) - 1) / times[-1])
-    return index.rate
+        raise _LostTrackError(f"ends after frame {self._next} of {self.num_frames}")

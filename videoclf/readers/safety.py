@@ -126,7 +126,7 @@ def file_status(path: str) -> os.stat_result:
     """
     try:
         path.encode("utf-8")
-        status = os.stat(path)
+        status = Path(path).stat()
     except FileNotFoundError as error:
         is_link = Path(path).is_symlink()
         reason = "is a link to nothing" if is_link else "does not exist"

@@ -74,7 +74,7 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, unit_range: b
         '<p class="x-label">{x_label}{lost}</p></div></figure>'
     ).format(
         title=title,
-        legend=Markup("").join(_legend_entry(line) for line in finite),
+        legend=Markup("").join(_legend_entry(line) for line in finite if line.label),
         y=Markup("").join(_axis_word("bottom", place, text) for place, text in y_places),
         x=Markup("").join(_axis_word("left", place, text) for place, text in x_places),
         grid=Markup("").join(_grid_line(place) for place, _ in y_places),
@@ -107,7 +107,7 @@ def matrix_png(
     """Return a matrix as the `data:` address of a PNG, one square a cell.
 
     The value is the colour's opacity, so that the picture suits any background. Off the diagonal
-    it follows the square root, and no cell above 0 is fainter than a third: one confusion among
+    it follows the square root, and no cell above 0 is fainter than a half: one confusion among
     fifty videos must not vanish.
 
     Args:
@@ -118,7 +118,7 @@ def matrix_png(
     """
     size = len(shares)
     diagonal = np.eye(size, dtype=bool)
-    opacity = np.where(diagonal, 0.15 + 0.85 * shares, 0.33 + 0.67 * np.sqrt(shares))
+    opacity = np.where(diagonal, 0.15 + 0.85 * shares, 0.5 + 0.5 * np.sqrt(shares))
     picture = np.empty((size, size, 4), dtype=np.uint8)
     picture[..., :3] = np.where(diagonal[..., None], hit, miss)
     picture[..., 3] = np.where(shares > 0, opacity * 255, 0)

@@ -11,11 +11,11 @@ from videoclf.reports.charts import Series, line_chart
 from videoclf.reports.wording import TIMES, MetricName, parse_metric, plural
 
 #: Drawn first, in this order; all others follow by name.
-FIRST_QUANTITIES = ("loss", "top1", "map", "top5", "learning_rate", "lr")
+FIRST_QUANTITIES = ("loss", "top1", "map", "top5", "mean_class", "learning_rate")
 _NOT_CURVES = ("epoch", "time_seconds")
 _COLOURS = {"train": ("train", "extra-1", "extra-2"), "val": ("val", "extra-3", "extra-4")}
 _OTHER_COLOURS = ("val", "extra-1", "extra-2", "extra-3", "extra-4")
-_SHARES = ("top", "map", "accuracy", "share", "precision", "recall")
+_SHARES = ("top", "map", "mean_class", "accuracy", "share", "precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,17 @@ def learning_curves(
     for name, points in metrics.items():
         parts = parse_metric(name)
         if name not in _NOT_CURVES and parts.subset != "test" and points:
-            groups.setdefault(_group(parts), []).append((name, parts))
+            groups.setdefault(_group(name, parts), []).append((name, parts))
     epochs = [int(value) for _, value in metrics.get("epoch", ())]
     x_label = f"steps, {plural(max(epochs) + 1, 'epoch')}" if epochs else "steps"
-    charts = [_chart(groups[key], metrics, x_label) for key in sorted(groups, key=_order)]
+    charts = [_chart(key, groups[key], metrics, x_label) for key in sorted(groups, key=_order)]
     return Curves(tuple(charts[:num_shown]), tuple(charts[num_shown:]))
 
 
-def _group(parts: MetricName) -> str:
-    """Metrics of train and val belong together; `learning_rate/head` joins `learning_rate`."""
+def _group(name: str, parts: MetricName) -> str:
+    """Metrics of train and val belong together, and so do learning rates of parameter groups."""
+    if name.startswith(("lr-", "lr/", "learning_rate")):
+        return "learning_rate"
     if parts.subset in ("train", "val", ""):
         return parts.quantity
     return parts.subset
@@ -59,6 +61,7 @@ def _order(quantity: str) -> tuple[int, str]:
 
 
 def _chart(
+    key: str,
     group: list[tuple[str, MetricName]],
     metrics: Mapping[str, Sequence[tuple[int, float]]],
     x_label: str,
@@ -71,18 +74,20 @@ def _chart(
         colour = colours.pop(0) if len(colours) > 1 else colours[0]
         points = [(float(step), value) for step, value in metrics[name]]
         noisy = parts.subset == "train"
-        series.append(Series(_label(parts), points, colour, _note(parts, points), noisy))
+        series.append(
+            Series(_label(parts, len(group) == 1), points, colour, _note(parts, points), noisy)
+        )
     first = group[0][1]
-    title = first.title if first.subset in ("train", "val", "") else first.subset
-    title = title.replace("_", " ")
+    title = first.title if key == first.quantity else key.replace("_", " ")
     unit_range = first.quantity.startswith(_SHARES) or first.quantity.endswith(_SHARES)
     inside = all(0 <= value <= 1 for line in series for _, value in line.points)
     return line_chart(title, series, x_label, unit_range and inside)
 
 
-def _label(parts: MetricName) -> str:
+def _label(parts: MetricName, alone: bool) -> str:
+    """Say which line it is; where there is one only, the title has said it."""
     if parts.subset not in ("train", "val"):
-        return parts.title
+        return "" if alone else f"{parts.subset} {parts.title}".strip()
     level = f" {parts.level}s" if parts.level else ""
     views = f" {parts.views[0]}{TIMES}{parts.views[1]}" if parts.views else ""
     return f"{parts.subset}{level}{views}"

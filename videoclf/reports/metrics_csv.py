@@ -37,7 +37,7 @@ class MetricsTable:
     def append(self, row: Mapping[str, float], epoch: int | None, step: int) -> None:
         """Add one row; metrics it does not name stay empty."""
         new = [name for name in row if name not in self._columns]
-        if new or not self.path.exists():
+        if new or self._torn or not self.path.exists():
             rows = _read_rows(self.path)
             self._columns += new
             self._rewrite(rows)
@@ -61,8 +61,8 @@ class MetricsTable:
         rows = _read_rows(self.path)
         if rows:
             self._columns = list(rows[0])
-            if not self.path.read_bytes().endswith(b"\n"):
-                self._rewrite(rows)
+        # Mended with the first row only: every rank may open the table, but one writes.
+        self._torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
         self._started = self._clock() - _last_time(rows)
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
@@ -70,6 +70,7 @@ class MetricsTable:
         lines += [self._line([row.get(name, "") for name in self._columns]) for row in rows]
         with atomic_write(self.path) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8", newline="")
+        self._torn = False
 
     @staticmethod
     def _line(cells: list[str]) -> str:

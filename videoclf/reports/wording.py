@@ -14,23 +14,31 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 DASH = "\N{EN DASH}"
 
 _VIEWS = re.compile(r"_(\d+)x(\d+)(?=_|$)")
-_OVER = re.compile(r"_(available|listed)(?=_|$)")
-_QUANTITIES = {"map": "mAP", "lr": "learning rate", "ece": "calibration error"}
+_SUFFIX = re.compile(r"_(available|listed|logits|probabilities)$")
+_QUANTITIES = {
+    "map": "mAP",
+    "mean_class": "mean class accuracy",
+    "learning_rate": "learning rate",
+    "lr": "learning rate",
+}
 #: What a headline is chosen from, best first; whatever else there is comes after, in its order.
-_HEADLINES = ("top1", "map", "mean_average_precision", "accuracy", "top5")
+#: Where there is a mAP the data are multi-label, and it says more than top-1.
+_HEADLINES = ("map", "mean_average_precision", "top1", "accuracy", "top5")
 
 
 @dataclass(frozen=True)
 class MetricName:
-    """The parts of `<subset>/<clip|video>_<quantity>[_NxM]`, "" or None where one is absent.
+    """The parts of `<subset>/<clip|video>_<quantity>[_NxM][_logits][_available]`.
 
-    `over` is "available" where only videos that could be evaluated count, else "listed".
+    Absent parts are "" or None. `over` is "available" where only videos that could be evaluated
+    count, "listed" where a name says so, else "".
     """
 
     subset: str
     level: str
     quantity: str
     views: tuple[int, int] | None
+    average: str
     over: str
 
     @property
@@ -43,18 +51,21 @@ class MetricName:
 
 def parse_metric(name: str) -> MetricName:
     """Split a metric's name; a name of another form is a quantity as a whole."""
-    subset, slash, rest = name.rpartition("/")
-    over = _OVER.search(rest)
-    rest = _OVER.sub("", rest)
+    subset, _, rest = name.rpartition("/")
+    suffixes = set()
+    while suffix := _SUFFIX.search(rest):
+        suffixes.add(suffix[1])
+        rest = rest[: suffix.start()]
     views = _VIEWS.search(rest)
     rest = _VIEWS.sub("", rest)
     level = next((word for word in ("clip", "video") if rest.startswith(f"{word}_")), "")
     return MetricName(
-        subset=subset if slash else "",
+        subset=subset,
         level=level,
         quantity=rest[len(level) + 1 :] if level else rest,
         views=(int(views[1]), int(views[2])) if views else None,
-        over=over[1] if over else "listed",
+        average=next(iter(suffixes & {"logits", "probabilities"}), ""),
+        over=next(iter(suffixes & {"available", "listed"}), ""),
     )
 
 
@@ -68,7 +79,7 @@ def headline_metric(results: Results) -> str | None:
         return (
             parts.subset != results.protocol.get("subset", "test"),
             parts.level != "video",
-            parts.over != "listed",
+            bool(parts.over),
             _HEADLINES.index(parts.quantity) if known else len(_HEADLINES),
             position,
         )
@@ -85,7 +96,7 @@ def views_in_words(protocol: Mapping[str, Any]) -> str:
         parts.append(f"{plural(int(clips), 'clip')} {TIMES} {plural(int(crops), 'crop')}")
         if protocol.get("average") and int(clips) * int(crops) > 1:
             parts.append(f"{protocol['average']} averaged")
-    if protocol.get("ema") is True:
+    if protocol.get("ema_decay") is not None:
         parts.append("EMA weights")
     return ", ".join(parts)
 
@@ -94,11 +105,13 @@ def headline_in_words(results: Results, name: str) -> str:
     """Return what stands after the number: "top-1 over 400 listed videos, 10 clips × ..."."""
     parts = parse_metric(name)
     counted = results.counts["evaluated" if parts.over == "available" else "expected"]
-    over = f"{plural(counted, f'{parts.over} video')}" if parts.level != "clip" else ""
-    words = f"{parts.title} over {over}" if over else f"{parts.title} over single clips"
+    videos = plural(counted, f"{parts.over or 'listed'} video")
+    words = f"{parts.title} over {'single clips' if parts.level == 'clip' else videos}"
     protocol = dict(results.protocol)
     if parts.views:
         protocol |= {"num_clips": parts.views[0], "num_crops": parts.views[1]}
+    if parts.average:
+        protocol["average"] = parts.average
     views = views_in_words(protocol)
     return f"{words}, {views}" if views else words
 
@@ -106,15 +119,26 @@ def headline_in_words(results: Results, name: str) -> str:
 def conditions_in_words(name: str, protocol: Mapping[str, Any]) -> str:
     """Return what tells a number from its neighbours: "val videos, 1 clip × 1 crop"."""
     parts = parse_metric(name)
-    over = "available " if parts.over == "available" else ""
+    over = f"{parts.over} " if parts.over else ""
     known = parts.subset in ("train", "val", "test") and parts.level
     words = [f"{parts.subset} {over}{parts.level}s"] if known else []
     if parts.views:
         views = {"num_clips": parts.views[0], "num_crops": parts.views[1]}
-        words.append(views_in_words(views))
+        words.append(views_in_words(views | {"average": parts.average}))
     elif parts.level == "video" and parts.subset == protocol.get("subset"):
         words.append(views_in_words({k: protocol.get(k) for k in ("num_clips", "num_crops")}))
     return ", ".join(word for word in words if word)
+
+
+def other_metrics(results: Results) -> list[str]:
+    """Return the names beside the headline's, without those that repeat a number by its alias.
+
+    Where videos are missing, `..._listed` stands in the results beside the plain name it equals.
+    """
+    shown = headline_metric(results)
+    plain = {name.removesuffix("_listed") for name in results.metrics if name.endswith("_listed")}
+    aliases = {f"{name}_listed" for name in plain if name in results.metrics}
+    return [name for name in results.metrics if name != shown and name not in aliases]
 
 
 def share(value: float | None, digits: int = 3) -> str:

@@ -3,7 +3,8 @@
     root/<class>/a.mp4                       val and test are held out, the same share per class
     root/{train,val,test}/<class>/a.mp4      as given; without val/, val is held out of train/
 
-Files may lie deeper; hidden files and folders, and files that are no videos, are left out.
+Files may lie deeper; hidden files and folders, and files that are no videos, are left out. With
+`data.reader=frames` a folder of pictures takes the place of a file.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Folder(VideoData):
         subsets: list[str] = []
         for subset, level in levels.items():
             for class_id, name in enumerate(class_names):
-                found = list(videos_below(level / name, f"{subset}/{name}/".lstrip("/")))
+                prefix = f"{subset}/{name}/".lstrip("/")
+                found = list(videos_below(level / name, prefix, reader=self.reader))
                 paths += found
                 labels += [class_id] * len(found)
                 subsets += [subset or "train"] * len(found)

@@ -66,6 +66,8 @@ class Ucf101(VideoData):
             for row in _read_list(path, class_names, with_ids=subset == "train")
         ]
         subsets, where, paths, labels, groups = zip(*rows, strict=True) if rows else ([],) * 5
+        if self.reader == "frames":  # a folder of frames is named as the file it was made from
+            paths = [path.removesuffix(".avi") for path in paths]
         listing = Listing.from_lines(
             paths=paths, labels=labels, subsets=subsets, groups=groups, where=where
         )

@@ -1,0 +1,42 @@
+# videoclf: every target sets up what it needs first. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+JOBS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format type clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.complete ## create .venv and install the tested versions
+
+$(VENV)/.complete: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,torchcodec]'
+	@touch $@
+
+demo: setup ## train, evaluate and report on the embedded data (under 3 minutes on 2 cores)
+	$(RUN) train.py
+	@echo; echo "Open the report.html of the newest folder in runs/moving_shapes-slow_fusion."
+
+test: setup ## the tests
+	$(RUN) -m pytest -n $(JOBS)
+
+test-all: setup ## the tests and the slow ones
+	$(RUN) -m pytest -n $(JOBS) -m ''
+
+lint: setup ## ruff: style, imports, docstrings, banned modules
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: setup ## let ruff format the code and mend what it can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+type: setup ## mypy --strict
+	$(VENV)/bin/mypy
+
+clean: ## remove runs and caches of the tools, not the environment
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

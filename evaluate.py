@@ -1,0 +1,39 @@
+"""Evaluate a checkpoint on many views: read its config, compose, start the rank(s).
+
+python evaluate.py checkpoint=runs/x/checkpoints/best.ckpt [views.num_clips=10 views.num_crops=3]
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what went wrong instead of printing it
+
+import hydra
+from omegaconf import DictConfig
+
+from videoclf import launch
+from videoclf.config import CONF, default_name, prepare, run_entry_point, write_config
+from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
+def evaluate(config: DictConfig) -> None:
+    """One job: everything that needs no torch, then the ranks as fresh processes."""
+    began = time.time()
+    ranks = launch.count_ranks(config.trainer)
+    with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
+        write_config(align_classes(prepare(config, folder, ranks=ranks)), folder)
+    launch.start(folder, "evaluate", ranks=ranks, began=began)
+
+
+def main() -> None:
+    """Offer the checkpoint's settings to Hydra, then compose."""
+    sys.argv = offer_checkpoint_options(sys.argv)
+    evaluate()
+
+
+if __name__ == "__main__":
+    sys.exit(run_entry_point(main))

@@ -1,0 +1,133 @@
+"""What the predictions tell, arranged for the page: confusions, classes, mistakes.
+
+`analysis` computes; this module decides what is shown of it, for three classes or four hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from videoclf.reports.analysis import (
+    ClassScore,
+    ConfusedPair,
+    Mistake,
+    class_scores,
+    confident_mistakes,
+    confused_pairs,
+    confusion_matrix,
+)
+from videoclf.reports.charts import matrix_png
+from videoclf.reports.filmstrip import Filmstrip
+from videoclf.reports.predictions import Predictions
+
+#: Up to here a matrix is a table with a name and a number a cell; beyond, a picture.
+MAX_TABLE_CLASSES = 40
+#: Up to here all classes are listed at once; beyond, both ends, and all to unfold.
+MAX_LISTED_CLASSES = 40
+#: The matrix picture's colours: a blue and an orange with contrast on white and on near black.
+HIT_COLOUR = (70, 122, 236)
+MISS_COLOUR = (226, 100, 40)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the confusion table; `strength` is its share of the row."""
+
+    count: int
+    correct: bool
+    strength: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A table of cells, or a picture of them, and the pairs most often confused."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    picture: str
+    pairs: tuple[ConfusedPair, ...]
+    total: int
+
+
+def arrange_confusion(predictions: Predictions | None) -> Confusion | None:
+    """Arrange the confusion matrix; None without predictions, or for multi-label ones."""
+    if predictions is None or predictions.multi_label:
+        return None
+    names = predictions.class_names
+    matrix = confusion_matrix(predictions)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    as_table = len(names) <= MAX_TABLE_CLASSES
+    return Confusion(
+        names=names,
+        rows=tuple(_cells(names, matrix, shares)) if as_table else (),
+        picture="" if as_table else matrix_png(shares, HIT_COLOUR, MISS_COLOUR),
+        pairs=tuple(confused_pairs(matrix, names, 8 if as_table else 12)),
+        total=int(matrix.sum()),
+    )
+
+
+def _cells(names: Sequence[str], matrix: np.ndarray, shares: np.ndarray) -> list[tuple[Cell, ...]]:
+    return [
+        tuple(
+            Cell(
+                count=int(matrix[i, j]),
+                correct=i == j,
+                strength=round(float(shares[i, j]), 3),
+                title=f"{true} taken for {predicted}" if i != j else f"{true} recognised",
+            )
+            for j, predicted in enumerate(names)
+        )
+        for i, true in enumerate(names)
+    ]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Scores of all classes, and those to show at once: the best and the worst, if many."""
+
+    scores: tuple[ClassScore, ...]
+    best: tuple[ClassScore, ...]
+    worst: tuple[ClassScore, ...]
+    multi_label: bool
+
+
+def arrange_classes(predictions: Predictions | None) -> Classes | None:
+    """Arrange the scores of the classes; None without predictions."""
+    if predictions is None or not len(predictions):
+        return None
+    scores = tuple(class_scores(predictions))
+    scored = tuple(score for score in scores if score.score is not None)
+    many = len(scores) > MAX_LISTED_CLASSES
+    return Classes(
+        scores=scores,
+        best=scored[:10] if many else (),
+        worst=scored[-10:] if many else (),
+        multi_label=predictions.multi_label,
+    )
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The most confident mistakes with their pictures, of how many, among how many videos."""
+
+    shown: tuple[tuple[Mistake, Filmstrip], ...]
+    total: int
+    evaluated: int
+
+
+def arrange_mistakes(
+    predictions: Predictions | None, limit: int, strip: Callable[[Mistake], Filmstrip]
+) -> Mistakes | None:
+    """Arrange the most confident mistakes with their filmstrips; None without predictions."""
+    if predictions is None:
+        return None
+    mistakes, total = confident_mistakes(predictions, limit)
+    return Mistakes(
+        shown=tuple((mistake, strip(mistake)) for mistake in mistakes),
+        total=total,
+        evaluated=int(np.sum(predictions.available)),
+    )
