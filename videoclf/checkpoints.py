@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +60,11 @@ def load(path: Path, map_location: Any | None = "cpu") -> dict[str, Any]:
     checkpoint_file.verify(path)
     try:
         content: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds objects other than tensors and plain values, which could run code; "
+            "it is not loaded"
+        ) from error
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise CheckpointError(f"cannot load {path}: {error}") from error
     return content

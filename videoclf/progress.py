@@ -43,7 +43,8 @@ class EpochLines(Callback):
             return
         now = time.perf_counter()
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        clips = trainer.num_training_batches * datamodule.batch_size * trainer.world_size
+        videos = trainer.num_training_batches * datamodule.batch_size * trainer.world_size
+        clips = videos * datamodule.clips_per_video
         done = trainer.current_epoch + 1
         parts = [f"epoch {done}/{trainer.max_epochs}"]
         for name in ("train/loss", "train/clip_top1", "val/video_top1_1x1"):

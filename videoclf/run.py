@@ -111,7 +111,8 @@ def train(config: Mapping[str, Any], folder: Path, began: float) -> None:
     subset = "test" if parts.datamodule.manifest.counts()["test"] else "val"
     evaluation = evaluate(parts.trainer, parts.task, parts.datamodule, subset)
     steps = parts.trainer.num_training_batches * parts.trainer.current_epoch
-    clips = steps * parts.datamodule.batch_size * parts.trainer.world_size
+    videos = steps * parts.datamodule.batch_size * parts.trainer.world_size
+    clips = videos * parts.datamodule.clips_per_video
     timing = {"train_seconds": train_seconds, "clips_per_second": clips / train_seconds}
     report(config, folder, parts, evaluation, began, timing)
 
@@ -143,6 +144,7 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         transform=make("transform"),
         views=make("views"),
         batch_size=data["batch_size"],
+        clips_per_video=data["clips_per_video"],
         num_workers=data["num_workers"],
         seed=config["seed"],
         test_subset=config.get("subset", "test"),

@@ -57,6 +57,7 @@ class VideoDataModule(pl.LightningDataModule):
         transform: crops, resize, flip, normalisation.
         views: the protocol of the test; validation always takes one clip and one crop.
         batch_size: videos a rank and step; in evaluation, views a rank and step.
+        clips_per_video: training clips from each opened video.
         num_workers: loader processes a rank.
         seed: of the run.
         test_subset: what `test_dataloader` reads.
@@ -72,6 +73,7 @@ class VideoDataModule(pl.LightningDataModule):
         transform: ClipTransform,
         views: Views,
         batch_size: int,
+        clips_per_video: int,
         num_workers: int,
         seed: int,
         test_subset: str = "test",
@@ -85,6 +87,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.views = {"val": Views(num_clips=1, num_crops=1, average=views.average)}
         self.views["test"] = views
         self.batch_size = batch_size
+        self.clips_per_video = clips_per_video
         self.num_workers = num_workers
         self.seed = seed
         self.test_subset = test_subset
@@ -114,7 +117,7 @@ class VideoDataModule(pl.LightningDataModule):
         return rows, labels.to_numpy().astype(np.int64)
 
     def train_dataloader(self) -> TimedLoader:
-        """Shuffled clips, one a video; the same global batches for any number of ranks."""
+        """Shuffled videos, `clips_per_video` clips of each; the same global batches for any number of ranks."""
         batches = TrainBatches(
             self.rows("train"),
             batch_size=self.batch_size,
@@ -161,6 +164,7 @@ class VideoDataModule(pl.LightningDataModule):
             transform=self.transform,
             seed=self.seed,
             views=views,
+            clips_per_video=self.clips_per_video,
         )
         loader = TimedLoader(
             dataset,

@@ -35,7 +35,8 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         sampler: which frames.
         transform: which crop, and its size.
         seed: of the run; with epoch and row it decides every random choice.
-        views: the test protocol; None draws one random clip and crop, for training.
+        views: the test protocol; None draws random clips and crops, for training.
+        clips_per_video: how many, in training.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         transform: ClipTransform,
         seed: int,
         views: Views | None,
+        clips_per_video: int = 1,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
@@ -56,6 +58,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         self.transform = transform
         self.seed = seed
         self.views = views
+        self.clips_per_video = clips_per_video
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -76,20 +79,23 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         """Decode once, crop every view: uint8 (V, T, H, W, C)."""
         first, last = frame_span(reader, record)
         if self.views is None:
-            indices = self.sampler.train_clip(last - first, reader.fps, generator)[None]
+            draws = range(self.clips_per_video)
+            clips = [self.sampler.train_clip(last - first, reader.fps, generator) for _ in draws]
+            indices = np.stack(clips)
         else:
             indices = self.sampler.eval_clips(last - first, reader.fps, self.views.num_clips)
         distinct, inverse = np.unique(indices + first, return_inverse=True)
         frames = reader.frames(distinct, short_side=self.transform.resize_pixels)
         height, width = frames.shape[1:3]
-        if self.views is None:
-            boxes = [self.transform.train_box(height, width, generator)]
-        else:
-            boxes = self.transform.view_boxes(height, width, self.views.num_crops)
         rows = inverse.reshape(indices.shape)  # (clips, T) -> positions in `frames`
-        # crops of each distinct frame are cut once, then gathered: views share frames
-        cut = [self.transform.cut(frames, box) for box in boxes]
-        return np.stack([crop[clip] for clip in rows for crop in cut])
+        if self.views is None:
+            boxes = [self.transform.train_box(height, width, generator) for _ in rows]
+            cut = [self.transform.cut(frames[clip], box) for clip, box in zip(rows, boxes, strict=True)]
+            return np.stack(cut)
+        # a crop of each distinct frame is cut once, then gathered: clips share frames
+        view_boxes = self.transform.view_boxes(height, width, self.views.num_crops)
+        crops = [self.transform.cut(frames, box) for box in view_boxes]
+        return np.stack([crop[clip] for clip in rows for crop in crops])
 
 
 def frame_span(reader: Reader, record: Record) -> tuple[int, int]:

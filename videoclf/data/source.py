@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from videoclf.errors import DataError
+from videoclf.readers import check_reader
 
 if TYPE_CHECKING:
     from videoclf.data.manifest import Manifest
@@ -27,6 +28,8 @@ class VideoData(abc.ABC):
         reader: backend that decodes: pyav, or decord.
         modalities: what a clip consists of; each is an argument of the model's `forward`.
         batch_size: videos a rank and step.
+        clips_per_video: training clips drawn from each opened video (repeated augmentation); a step
+            then trains on `batch_size * clips_per_video` clips.
         num_workers: loader processes a rank; 0 decodes in the rank itself.
         directional: the classes name directions (left, clockwise), so that clips are never mirrored.
         max_unreadable: unreadable videos that are left out and listed before the run stops.
@@ -38,6 +41,7 @@ class VideoData(abc.ABC):
     reader: str
     modalities: tuple[str, ...]
     batch_size: int
+    clips_per_video: int
     num_workers: int
     directional: bool
     max_unreadable: int
@@ -48,8 +52,11 @@ class VideoData(abc.ABC):
     multi_label: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        check_reader(self.reader)
         if self.batch_size < 1:
             raise ValueError(f"data.batch_size={self.batch_size} must be at least 1")
+        if self.clips_per_video < 1:
+            raise ValueError(f"data.clips_per_video={self.clips_per_video} must be at least 1")
         if self.num_workers < 0:
             raise ValueError(f"data.num_workers={self.num_workers} must be at least 0")
         if self.max_unreadable < 0:

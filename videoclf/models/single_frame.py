@@ -11,6 +11,8 @@ Networks", section 3.1 (single-frame); the 2D backbones are timm's.
 
 from __future__ import annotations
 
+import difflib
+
 import timm
 import torch
 from torch import nn
@@ -34,10 +36,10 @@ class SingleFrame(nn.Module):
     ) -> None:
         super().__init__()
         if not timm.is_model(backbone):
-            nearest = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5])
+            close = difflib.get_close_matches(backbone.split(".")[0], timm.list_models(), n=5)
             raise ValueError(
                 f"model.backbone={backbone!r} is no model of timm {timm.__version__}; "
-                f"some that are: {nearest or 'resnet18, resnet50'}"
+                f"some that are: {', '.join(close or ('resnet18', 'resnet50'))}"
             )
         self.cnn = timm.create_model(
             backbone, pretrained=pretrained, num_classes=num_classes, drop_rate=dropout

@@ -15,6 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
+from videoclf.errors import ConfigError
+
 READERS = {
     "pyav": "videoclf.readers.pyav.PyavReader",
     "decord": "videoclf.readers.decord.DecordReader",
@@ -71,22 +73,31 @@ class Reader(Protocol):
     ) -> None: ...
 
 
-def reader_class(name: str) -> Callable[[str], Reader]:
-    """Return the class of a backend by its name; it is called with a path.
+def check_reader(name: str) -> None:
+    """Refuse a name that is no backend, without importing any.
 
     Raises:
-        ValueError: no such backend, or its package is not installed.
+        ValueError: no such backend.
     """
     if name not in READERS:
         nearest = difflib.get_close_matches(name, READERS, n=1)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
         raise ValueError(f"unknown reader {name!r}: {hint}choose one of {', '.join(READERS)}")
+
+
+def reader_class(name: str) -> Callable[[str], Reader]:
+    """Return the class of a backend by its name; it is called with a path.
+
+    Raises:
+        ConfigError: no such backend, or its package is not installed.
+    """
+    check_reader(name)
     module, _, attribute = READERS[name].rpartition(".")
     try:
         cls: Callable[[str], Reader] = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise ValueError(
-            f"reader {name!r} needs a package that does not import here ({error}); "
+    except (ImportError, RuntimeError) as error:  # a library that does not load is a RuntimeError
+        raise ConfigError(
+            f"data.reader={name} needs a package that does not import here ({error}); "
             "install it or use data.reader=pyav"
         ) from error
     return cls

@@ -8,7 +8,7 @@ frame is decoded once and counted.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -23,8 +23,9 @@ from av.video.stream import VideoStream
 
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers.geometry import Orientation, orientation_from_matrix
+from videoclf.readers.length import missing_bytes
 from videoclf.readers.packet_index import PacketIndex
-from videoclf.readers.safety import DEMUXERS, Limits, check_length
+from videoclf.readers.safety import DEMUXERS, Limits
 
 # Containers that state exact presentation timestamps and seek to them.
 _SEEKABLE = {"mp4", "matroska"}
@@ -47,14 +48,20 @@ class OpenedVideo:
     stream: VideoStream
     num_video_streams: int
 
-    def frames(self) -> Iterator[VideoFrame]:
+    def frames(self, may_skip: Callable[[Packet[VideoStream]], bool]) -> Iterator[VideoFrame]:
         """Decode from where the container stands, in presentation order.
+
+        Args:
+            may_skip: says of a packet that its frame need not be decoded; it still is where
+                other frames refer to it.
 
         Raises:
             FFmpegError: damaged data.
         """
         started = False
+        context = self.stream.codec_context
         for packet in self.container.demux(self.stream):
+            context.skip_frame = "NONREF" if may_skip(packet) else "DEFAULT"
             for frame in decode_packet(self, packet, started):
                 started = True
                 yield frame
@@ -103,7 +110,8 @@ def open_video(path: str, kind: str, limits: Limits) -> OpenedVideo:
     try:
         container = av.open(f"file:{path}", format=DEMUXERS[kind].split(",")[0], options=options)
     except FFmpegError as error:
-        reason = f"its header cannot be read ({reason_of(error)})"
+        why = missing_bytes(path, kind) or reason_of(error)
+        reason = f"its header cannot be read ({why})"
         raise UnreadableVideoError(path, reason) from error
     try:
         streams = [stream for stream in container.streams.video if _is_video(stream)]
@@ -219,9 +227,10 @@ def _walk(opened: OpenedVideo, limits: Limits, decode_all: bool) -> _Packets:
     except FFmpegError as error:
         reason = f"is damaged at frame {len(packets.decoded)} ({reason_of(error)})"
         raise UnreadableVideoError(path, reason) from error
-    missing = check_length(path, opened.kind)
+    missing = missing_bytes(path, opened.kind)
     if missing or packets.cut:
-        expected = f" of {opened.stream.frames}" if opened.stream.frames else ""
+        stated = opened.stream.frames
+        expected = f" of {stated}" if stated > len(packets.shown) else ""
         place = f"after frame {len(packets.shown)}{expected}"
         raise UnreadableVideoError(path, f"ends {place} ({missing or 'its last packet is cut'})")
     if packets.first is None:

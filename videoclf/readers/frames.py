@@ -105,7 +105,11 @@ class FramesReader:
         except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
             reason = f"{self._files[index]} is no picture that can be read"
             raise UnreadableVideoError(self.path, reason) from error
-        self._limits.check_size(file, picture.height, picture.width)
+        try:
+            self._limits.check_size(self.path, picture.height, picture.width)
+        except UnreadableVideoError:
+            picture.close()
+            raise
         return picture
 
 

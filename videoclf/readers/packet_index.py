@@ -112,7 +112,7 @@ class PacketIndex:
             ValueError: it is damaged, or of another version.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 head = json.loads(str(stored["head"]))
                 arrays = {name: stored[name] for name in _ARRAYS}
             if head.pop("version") != VERSION:

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
 
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers.demux import open_video, reason_of
@@ -22,9 +24,10 @@ from videoclf.readers.indexed import IndexedReader
 from videoclf.readers.packet_index import PacketIndex
 from videoclf.readers.safety import Limits
 
+# A seek loses about as many frames as the decoder holds back for reordering.
+_SEEK_GAIN = 2
 
-import os
-_M=int(os.environ.get("M","0"))
+
 class _LostTrackError(Exception):
     """A decoded frame is not the one that the index lists; the text is a reason for the user."""
 
@@ -50,6 +53,8 @@ class PyavReader(IndexedReader):
         self._key_frames = np.searchsorted(self.index.timestamps, self.index.key_timestamps)
         self._decoding: Iterator[VideoFrame] | None = None
         self._next = 0  # the frame that the decoder gives next
+        self._needed: set[int] = set()  # timestamps of the frames that this call returns
+        self._skipped: set[int] = set()  # those that the decoder was allowed to leave out
         self._damaged = False  # a frame since the last keyframe
         self._reformatter = VideoReformatter()
 
@@ -59,6 +64,9 @@ class PyavReader(IndexedReader):
         super().close()
 
     def _decode(self, distinct: np.ndarray, height: int, width: int) -> np.ndarray:
+        self._needed = set(self.index.timestamps[distinct].tolist())
+        if not self._skipped.isdisjoint(self._needed):
+            self._decoding = None  # an earlier call left out what this one needs
         clip = np.empty((len(distinct), height, width, 3), np.uint8)  # (N, H, W, 3)
         for row, target in enumerate(distinct):
             clip[row] = self._picture(self._frame(int(target)), height, width)
@@ -87,7 +95,7 @@ class PyavReader(IndexedReader):
             return self._frame_by_count(target)
         except FFmpegError as error:
             self._decoding = None
-            reason = f"is damaged at frame {self._next} of {self.num_frames} ({reason_of(error)})"
+            reason = f"is damaged near frame {self._next} of {self.num_frames} ({reason_of(error)})"
             raise UnreadableVideoError(self.path, reason) from error
         except _LostTrackError as error:
             self._decoding = None
@@ -98,44 +106,73 @@ class PyavReader(IndexedReader):
             # A seek to the start is not exact everywhere; a new opening is.
             self.close()
             self._opened = open_video(self.path, self._kind, self._limits)
-            self._decoding = self._opened.frames()
-            self._next = 0
-            self._damaged = False
+            self._skipped.clear()
+            self._start(self._opened.frames(lambda _: False), 0)
         return self._forward(target)
 
     def _frame_by_seek(self, target: int) -> VideoFrame:
         key = int(np.searchsorted(self._key_frames, target, side="right")) - 1
         if key < 0:
             raise _LostTrackError(f"no keyframe leads to frame {target}")
-        if self._decoding is None or not self._key_frames[key] - _M <= self._next <= target:
-            self._decoding = self._seek(key)
+        if self._decoding is None or not self._key_frames[key] - _SEEK_GAIN <= self._next <= target:
+            self._seek(key)
         return self._forward(target)
 
-    def _seek(self, key: int) -> Iterator[VideoFrame]:
+    def _start(self, decoding: Iterator[VideoFrame], first: int) -> None:
+        """Go on with frames that begin with number `first`."""
+        self._decoding, self._next = decoding, first
+        self._damaged = False
+
+    def _seek(self, key: int) -> None:
         """Stand before the frame that keyframe number `key` leads to."""
         if self._opened is None:
             self._opened = open_video(self.path, self._kind, self._limits)
-        index, opened = self.index, self._opened
         # Where frames are reordered a seek may land behind the keyframe: the one before is tried.
         for attempt in range(key, max(key - 2, -1), -1):
             first = int(self._key_frames[attempt])
-            opened.container.seek(int(index.key_timestamps[attempt]), stream=opened.stream)
-            decoding = opened.frames()
-            for frame in decoding:
-                if frame.pts is None or frame.pts > index.timestamps[first]:
-                    break
-                # What precedes the keyframe on screen (open GOP) may refer to frames before it.
-                if frame.pts == index.timestamps[first]:
-                    self._next = first
-                    self._damaged = False
-                    return itertools.chain([frame], decoding)
+            self._skipped.clear()
+            self._needed.add(int(self.index.timestamps[first]))
+            decoding = self._opened.frames(self._may_skip)
+            ticks = int(self.index.key_timestamps[attempt])
+            try:
+                self._opened.container.seek(ticks, stream=self._opened.stream)
+                frame = self._first_from(decoding, first)
+            except FFmpegError as error:
+                raise _LostTrackError(f"cannot seek ({reason_of(error)})") from error
+            if frame is not None:
+                self._start(itertools.chain([frame], decoding), first)
+                return
         raise _LostTrackError(f"no keyframe leads to frame {self._key_frames[key]}")
+
+    def _first_from(self, decoding: Iterator[VideoFrame], first: int) -> VideoFrame | None:
+        """Return frame number `first`, or None where decoding begins behind it.
+
+        What precedes a keyframe on screen (open GOP) may refer to frames before it: passed over.
+        """
+        timestamp = self.index.timestamps[first]
+        for frame in decoding:
+            if frame.pts == timestamp:
+                return frame
+            if frame.pts is None or frame.pts > timestamp:
+                break
+        return None
+
+    def _may_skip(self, packet: Packet[VideoStream]) -> bool:
+        """Say whether the decoder may leave out a frame that no other refers to."""
+        pts = packet.pts
+        if pts is None or packet.is_keyframe or pts in self._needed:
+            return False
+        self._skipped.add(pts)
+        return True
 
     def _forward(self, target: int) -> VideoFrame:
         """Decode from where the decoder stands up to `target`, checking each frame."""
         assert self._decoding is not None
+        timestamps = self.index.timestamps
         for frame in self._decoding:
-            if self.index.verifiable and frame.pts != self.index.timestamps[self._next]:
+            while frame.pts != timestamps[self._next] and timestamps[self._next] in self._skipped:
+                self._next += 1
+            if self.index.verifiable and frame.pts != timestamps[self._next]:
                 raise _LostTrackError(f"frame {self._next} of {self.num_frames} is missing")
             if frame.key_frame:
                 self._damaged = False

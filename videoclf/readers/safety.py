@@ -1,17 +1,15 @@
-"""What is checked before any decoder sees a file: its kind, its first bytes, its length, limits.
+"""What is checked before any decoder sees a file: its kind, its first bytes, and limits.
 
 A playlist named `.mp4` makes FFmpeg open other files and URLs, a FIFO hangs it, and a small file
-can demand gigabytes. Every check here costs a `stat` and one short read.
+can demand gigabytes. The checks here cost a `stat` and one short read.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from videoclf.errors import UnreadableVideoError
 
@@ -92,7 +90,9 @@ class Limits:
             UnreadableVideoError: it is.
         """
         if height <= 0 or width <= 0:
-            raise UnreadableVideoError(path, f"has no frame size ({width}x{height})")
+            # FFmpeg is told the limit too, and blanks a size beyond it.
+            reason = f"its frames have no size, or exceed the limit of {self.max_pixels} pixels"
+            raise UnreadableVideoError(path, reason)
         if height * width > self.max_pixels:
             reason = f"frames of {width}x{height} exceed the limit of {self.max_pixels} pixels"
             raise UnreadableVideoError(path, reason)
@@ -162,81 +162,6 @@ def container_kind(path: str) -> str:
         if text.startswith(beginning):
             raise UnreadableVideoError(path, reason)
     raise UnreadableVideoError(path, "does not begin like any known video container")
-
-
-def check_length(path: str, kind: str) -> str | None:
-    """Compare a file's length with what its outermost headers promise.
-
-    Only the headers of top-level parts are read. Returns None where nothing is missing or the
-    container does not say, else a clause such as "12 of 93 kB are there".
-
-    Raises:
-        UnreadableVideoError: the file cannot be opened.
-    """
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            promised = _PROMISED_BYTES.get(kind, _no_promise)(file, size)
-    except OSError as error:
-        raise UnreadableVideoError(path, f"cannot be opened ({error.strerror})") from error
-    if promised is None or promised <= size:
-        return None
-    return f"{size} of {promised} bytes are there"
-
-
-def _no_promise(_file: BinaryIO, _size: int) -> int | None:
-    return None
-
-
-def _mp4_bytes(file: BinaryIO, size: int) -> int | None:
-    """Walk over the top-level boxes; the last one says where the file ends."""
-    position = 0
-    while position + 8 <= size:
-        file.seek(position)
-        head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8 or not head[4:8].isalnum():
-            return None  # to the end of the file, or padding that is no box
-        position += length
-    return position
-
-
-def _matroska_bytes(file: BinaryIO, _size: int) -> int | None:
-    """Read the sizes of the EBML header and of the segment behind it."""
-    head = file.read(HEAD_BYTES)
-    header = _ebml_size(head, 4)
-    if header is None:
-        return None
-    segment = header[0] + header[1]
-    if head[segment : segment + 4] != b"\x18\x53\x80\x67":
-        return None
-    length = _ebml_size(head, segment + 4)
-    return None if length is None else length[0] + length[1]
-
-
-def _ebml_size(head: bytes, place: int) -> tuple[int, int] | None:
-    """Return (place behind it, value) of an EBML size; None where it is unknown."""
-    if place >= len(head) or head[place] == 0:
-        return None
-    num_bytes = 9 - head[place].bit_length()
-    unknown = (1 << 7 * num_bytes) - 1
-    value = int.from_bytes(head[place : place + num_bytes], "big") & unknown
-    return None if value == unknown else (place + num_bytes, value)
-
-
-def _avi_bytes(file: BinaryIO, _size: int) -> int | None:
-    """Read the size of the first RIFF chunk; a recorder that was cut off leaves it 0."""
-    length = int.from_bytes(file.read(8)[4:8], "little")
-    return None if length in (0, 0xFFFFFFFF) else length + 8
-
-
-_PROMISED_BYTES: dict[str, Callable[[BinaryIO, int], int | None]] = {
-    "mp4": _mp4_bytes,
-    "matroska": _matroska_bytes,
-    "avi": _avi_bytes,
-}
 
 
 def _kind_of(head: bytes) -> str | None:

@@ -94,8 +94,8 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     raw = span / max(1, about - 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(k * step, 12) for k in range(first, max(last, first + 1) + 1)]
+    first, last = math.floor(low / step + 1e-9), math.ceil((low + span) / step - 1e-9)
+    return [round(k * step, 12) for k in range(first, last + 1)]
 
 
 def matrix_png(

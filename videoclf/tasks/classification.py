@@ -78,16 +78,16 @@ class VideoClassification(pl.LightningModule):
         self._note(batch)
         if not len(batch):  # all unreadable: a step without effect keeps the ranks in step
             return sum(parameter.sum() for parameter in self.parameters()) * 0.0  # type: ignore[return-value]
-        logits = self.model(**batch.inputs)  # (B, K) or (B, S, K)
-        targets = self._targets(batch)  # (B, K)
+        logits = self.model(**batch.inputs)  # (N, K) or (N, S, K), N = B * V clips
+        targets = self._targets(batch)  # (N, K)
         flat, repeated = logits, targets
         if logits.ndim == 3:
-            flat = logits.flatten(0, 1)  # (B * S, K)
-            repeated = targets.repeat_interleave(logits.shape[1], 0)  # (B * S, K)
+            flat = logits.flatten(0, 1)  # (N * S, K)
+            repeated = targets.repeat_interleave(logits.shape[1], 0)  # (N * S, K)
         loss = F.cross_entropy(flat.float(), repeated, label_smoothing=self.label_smoothing)
         scores = logits.detach().float().softmax(-1)
         if logits.ndim == 3:
-            scores = scores.mean(1)  # (B, K)
+            scores = scores.mean(1)  # (N, K)
         self.train_metrics.update(scores, targets.argmax(1))
         self.log("train/loss", loss, on_step=True, batch_size=len(batch))
         self.log_dict(
@@ -96,6 +96,7 @@ class VideoClassification(pl.LightningModule):
             on_epoch=True,
             batch_size=len(batch),  # type: ignore[arg-type]
         )
+        self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         self._last_batch = batch
         return loss
 
@@ -120,8 +121,9 @@ class VideoClassification(pl.LightningModule):
         }
 
     def _targets(self, batch: Batch) -> torch.Tensor:
-        """One-hot float targets (B, K)."""
-        return F.one_hot(batch.labels[:, 0], self.num_classes).float()
+        """One-hot float targets (B * V, K): every clip of a video has its label."""
+        labels = batch.labels[:, 0].repeat_interleave(batch.num_views)
+        return F.one_hot(labels, self.num_classes).float()
 
     # evaluation -----------------------------------------------------------------------------
 

@@ -37,7 +37,9 @@ def test_val_takes_whole_groups_of_train(build, write, root):
         groups.setdefault(row["group"], set()).add(row["subset"])
     assert all(len(subsets) == 1 for subsets in groups.values())
     assert manifest.record(0).group == "Punch_g08"
-    assert [sum(g.startswith(c) and s == {"val"} for g, s in groups.items()) for c in ("Pun", "Pus")]
+    assert [
+        sum(g.startswith(c) and s == {"val"} for g, s in groups.items()) for c in ("Pun", "Pus")
+    ]
 
 
 def test_frame_folders_have_no_ending(build, write, touch, tmp_path):

@@ -157,10 +157,13 @@ def read_table(
     table = _read_text(path, delimiter, names) if delimiter else _read_parquet(path)
     if not table.num_rows:
         raise ConfigError(f"{path} has no rows{'' if names else ' below its header'}; add some")
-    columns = {
-        name: pc.fill_null(_one_chunk(column.cast(pa.string())), "")
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
+    try:
+        columns = {
+            name: pc.fill_null(_one_chunk(column.cast(pa.string())), "")
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ConfigError(f"{path}: a column is no text: {error}; write it as strings") from error
     return AnnotationTable(path, columns, delimiter, names is None)
 
 
@@ -174,10 +177,11 @@ def _read_parquet(path: Path) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise ConfigError(f"{path} is no readable Parquet file: {error}; write it anew") from error
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
-            joined = pc.binary_join(column, "|")
+        is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+        if is_list and not pa.types.is_nested(column.type.value_type):
+            joined = pc.binary_join(column.cast(pa.list_(pa.string())), "|")
             table = table.set_column(table.column_names.index(name), name, joined)
-    # Columns that are no plain values (lists, structs) cannot be an annotation of ours.
+    # What is no plain value now (boxes, points) cannot be an annotation of ours.
     plain = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
     return table.select(plain)
 

@@ -49,8 +49,9 @@ def assemble(
     listing.check(class_names, multi_label=multi_label, torn_groups_allowed=torn_groups_allowed)
     if multi_label:
         listing = listing.merged()
-    listing = listing.held_out(val_fraction, test_fraction)
+    # Holding out leaves each class something to train on, so what has none lacks it before.
     _check_trained(listing, class_names, source, untrained_allowed or multi_label)
+    listing = listing.held_out(val_fraction, test_fraction)
     manifest = listing.manifest(class_names)
     manifest.check_files(root, allowed=max_missing)
     return manifest

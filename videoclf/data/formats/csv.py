@@ -12,7 +12,6 @@ are joined to one record.
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +184,7 @@ def _subsets(table: AnnotationTable) -> pa.Array:
     if len(wrong):
         row = wrong[0].as_py()
         value = subsets[row].as_py()
-        near = difflib.get_close_matches(value, SUBSETS, n=1, cutoff=0.3)
+        near = [subset for subset in SUBSETS if value.casefold().startswith(subset)]
         remedy = f"did you mean {near[0]!r}?" if near else "mend it"
         raise ConfigError(
             f"{table.where(row)}: subset {value!r} is none of train, val, test; {remedy}"

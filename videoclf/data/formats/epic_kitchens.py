@@ -1,7 +1,7 @@
 """`data=epic_kitchens`: EPIC-KITCHENS-100 (Damen et al., 2022, arXiv:2006.13256), action segments.
 
 `annotations` is the folder of EPIC_100_train.csv, EPIC_100_validation.csv and the class tables
-EPIC_100_verb_classes.csv and EPIC_100_noun_classes.csv (or `_v2`). `label_column=verb` or `noun`
+EPIC_100_verb_classes.csv and EPIC_100_noun_classes.csv. `label_column=verb` or `noun`
 chooses the target. A record is the stretch from start_timestamp to stop_timestamp of a video
 `P01_01`, found anywhere below the root. The official test list has no labels, so the validation
 list, on which papers report, is test, and whole videos of train are held out as val.
@@ -57,17 +57,15 @@ class EpicKitchens(VideoData):
         classes = f"EPIC_100_{self.label_column}_classes"
         holds = ", ".join([f"{classes}.csv", *lists.values()])
         folder = annotation_folder(self.annotations, holds)
-        newer = folder / f"{classes}_v2.csv"
-        class_names = _read_classes(
-            newer if newer.is_file() else existing_file(folder, f"{classes}.csv")
-        )
+        class_names = _read_classes(existing_file(folder, f"{classes}.csv"))
         files = VideoIndex(self.folder(), self.reader)
         listings = [
             self._listing(read_table(existing_file(folder, name)), subset, class_names, files)
             for subset, name in lists.items()
         ]
         return assemble(
-            Listing.joined(listings),
+            # Two actions told in one breath may have the same times; predictions have one key each.
+            Listing.joined(listings).first_of_repeated(),
             class_names,
             source=folder,
             root=self.folder(),
@@ -113,7 +111,7 @@ def _read_classes(path: Path) -> tuple[str, ...]:
 def _seconds(table: AnnotationTable, name: str) -> pa.Array:
     """Return a column of hours:minutes:seconds as seconds, float64."""
     text = table.columns[name]
-    parts = pc.extract_regex(text, r"^(?P<h>\d+):(?P<m>[0-5]\d):(?P<s>[0-5]\d(\.\d+)?)$")
+    parts = pc.extract_regex(text, r"^(?P<h>\d+):(?P<m>[0-5]\d):(?P<s>[0-5]\d(?:\.\d+)?)$")
     wrong = pc.indices_nonzero(pc.is_null(parts))
     if len(wrong):
         row = wrong[0].as_py()

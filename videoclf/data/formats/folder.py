@@ -62,7 +62,7 @@ class Folder(VideoData):
                 paths += found
                 labels += [class_id] * len(found)
                 subsets += [subset or "train"] * len(found)
-        _check_filled(class_names, labels, subsets, levels.get("train", root))
+        _check_filled(class_names, labels, subsets, levels)
 
         listing = Listing.from_lines(
             paths=paths,
@@ -117,11 +117,13 @@ def _class_names(root: Path, levels: list[Path]) -> tuple[str, ...]:
 
 
 def _check_filled(
-    class_names: tuple[str, ...], labels: list[int], subsets: list[str], folder: Path
+    class_names: tuple[str, ...], labels: list[int], subsets: list[str], levels: dict[str, Path]
 ) -> None:
     """Refuse a class without videos to train on; test folders alone are for evaluation."""
+    to_train = levels.get("train") or levels.get("")
     rows = zip(labels, subsets, strict=True)
-    filled = {label for label, subset in rows if subset == "train" or "train" not in subsets}
+    filled = {label for label, subset in rows if subset == "train" or to_train is None}
+    folder = to_train or next(iter(levels.values()))
     empty = [name for class_id, name in enumerate(class_names) if class_id not in filled]
     if empty:
         shown = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")

@@ -2,7 +2,7 @@
 
 `annotations` is the folder of the official lists, one per class and split, such as
 `brush_hair_test_split1.txt`, with lines "<video>.avi 1": 1 is train, 2 is test, 0 is not used.
-Videos lie in class folders. Clips of one film (the name before `_<class>_`) form a group.
+Videos lie in class folders. Clips of one film (the name before the last `_<class>_`) form a group.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Hmdb51(VideoData):
 
 def _read_list(path: Path, class_name: str) -> list[tuple[str, str, str, str]]:
     """Read (place, path, subset, group) of each line that is used."""
-    film = re.compile(rf"(.+?)_{re.escape(class_name)}_")
+    film = re.compile(rf"(.+)_{re.escape(class_name)}_")
     rows = []
     for number, line in read_lines(path):
         where = f"{path}:{number}"

@@ -6,6 +6,7 @@ vectorised: only rows at fault, or of a path that is listed more than once, beco
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from videoclf.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,10 +190,10 @@ class Listing:
                 )
 
     def _rows_of_repeated(self) -> list[list[int]]:
-        """Return the rows of each (path, start, end) that is listed more than once."""
+        """Return the rows of each (path, start, end) that a subset lists more than once."""
         counted = (
             self._key_table()
-            .group_by(["path", "start", "end"], use_threads=False)
+            .group_by(["path", "start", "end", "subset"], use_threads=False)
             .aggregate([("row", "count"), ("row", "list")])
         )
         several = counted.filter(pc.greater(counted["row_count"], 1))
@@ -202,13 +205,11 @@ class Listing:
             for row in rows:
                 path, labels = self.paths[row].as_py(), tuple(self.labels[row].as_py())
                 if labels in first_row:
-                    other = first_row[labels]
-                    if self.subsets[row].as_py() == self.subsets[other].as_py():
-                        raise ConfigError(
-                            f"{self.where(row)}: {path} is listed already at "
-                            f"{self.where(other)}; delete one of the rows"
-                        )
-                elif first_row and not multi_label:
+                    raise ConfigError(
+                        f"{self.where(row)}: {path} is listed already at "
+                        f"{self.where(first_row[labels])}; delete one of the rows"
+                    )
+                if first_row and not multi_label:
                     others, other = next(iter(first_row.items()))
                     raise ConfigError(
                         f"{self.where(row)}: {path} has the label {_named(labels, class_names)}, "
@@ -222,26 +223,39 @@ class Listing:
 
         Call `check` first: the row kept gives subset and group.
         """
-        labels = {}
-        dropped: list[int] = []
-        for rows in self._rows_of_repeated():
-            labels[rows[0]] = sorted({i for row in rows for i in self.labels[row].as_py()})
-            dropped += rows[1:]
+        repeated = self._rows_of_repeated()
+        if not repeated:
+            return self
+        labels = self.labels.to_pylist()
+        for rows in repeated:
+            labels[rows[0]] = sorted({label for row in rows for label in labels[row]})
+        joined = replace(self, labels=pa.array(labels, pa.list_(pa.int32())))
+        return joined._without([row for rows in repeated for row in rows[1:]])
+
+    def first_of_repeated(self) -> Listing:
+        """Return the listing with the first row of each (path, start, end); the rest is logged."""
+        dropped = [row for rows in self._rows_of_repeated() for row in rows[1:]]
         if not dropped:
             return self
-        lists = [labels.get(row, own) for row, own in enumerate(self.labels.to_pylist())]
+        places = ", ".join(self.where(row) for row in dropped[:5])
+        log.warning(
+            "%d rows left out, their video and times are listed before: %s%s",
+            *(len(dropped), places, ", ..." if len(dropped) > 5 else ""),
+        )
+        return self._without(dropped)
+
+    def _without(self, dropped: list[int]) -> Listing:
         kept = np.delete(np.arange(len(self)), dropped)
-        chosen = pa.array(kept)
+        chosen, where = pa.array(kept), self.where
         starts, ends, groups = (
             None if column is None else column.take(chosen)
             for column in (self.starts, self.ends, self.groups)
         )
-        places = self.where
         return Listing(
             paths=self.paths.take(chosen),
-            labels=pa.array([lists[row] for row in kept], pa.list_(pa.int32())),
+            labels=self.labels.take(chosen),
             subsets=self.subsets.take(chosen),
-            where=lambda row: places(int(kept[row])),
+            where=lambda row: where(int(kept[row])),
             starts=starts,
             ends=ends,
             groups=groups,

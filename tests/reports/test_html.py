@@ -1,0 +1,229 @@
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from videoclf.errors import DataError
+from videoclf.reports.html import write_report
+
+VOID = {"meta", "link", "img", "wbr", "br"}
+
+
+class Page(HTMLParser):
+    """Tags that must be balanced, addresses, and the text between them."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.addresses, self.text = [], [], [], ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page_of(folder, **options):
+    path = write_report(folder, root=folder, **options)
+    assert path == folder / "report.html"
+    html = path.read_text(encoding="utf-8")
+    return html, Page(html)
+
+
+def test_the_page_says_everything(make_run):
+    _, page = page_of(make_run())
+    words = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    for said in [
+        "slow_fusion on moving_shapes",
+        "0.750",
+        "top-1 over 20 listed videos, 10 clips \N{MULTIPLICATION SIGN} 3 crops, probabilities",
+        "test/video_top1_10x3",
+        "Learning curves",
+        "Most often confused",
+        "5 most confident of 5 mistakes",
+        "20 evaluated videos",
+        "1 min 35 s",
+        "4.2 %",
+        "1 video left out of training and validation",
+        "videos/broken.avi",
+        "python train.py seed=1",
+        "Resolved config",
+        "ab" * 32,
+    ]:
+        assert said in words, said
+    assert page.tags.count("figure") == 2
+    assert page.tags.count("article") == 5
+    assert page.tags.count("tr") >= 6
+
+
+def test_the_page_needs_nothing_else(make_run, read_grey):
+    folder = make_run()
+    (folder / "videos").mkdir()
+    for number in (0, 4, 8, 12, 16):
+        (folder / "videos" / f"{number:02d} <i>.avi").touch()
+    html, page = page_of(folder, read_frames=read_grey)
+    assert page.tags.count("img") == 10
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert not re.search(r"https?://|@import|url\(", html)
+    assert "default-src 'none'" in html
+    assert "script" not in page.tags
+
+
+def test_names_stay_text(make_run):
+    html, page = page_of(make_run())
+    assert "<script>" not in html
+    assert "<i>.avi" not in html
+    assert "<script>alert(1)</script>" in page.text
+    assert 'quote " & <b>' in page.text
+
+
+def test_secrets_of_the_config_are_hidden(make_run):
+    html, _ = page_of(make_run())
+    assert "very-secret" not in html
+    assert "api_key" in html
+
+
+def test_missing_videos_stand_out(make_run, make_results, make_predictions):
+    results = make_results(
+        metrics={"test/video_top1_10x3": 0.7, "test/video_top1_10x3_available": 0.75},
+        counts={"expected": 20, "evaluated": 13, "missing": 7},
+        missing=tuple({"path": f"videos/{i}.avi", "reason": f"reason {i}"} for i in range(7)),
+    )
+    _, page = page_of(make_run(results, make_predictions(missing=range(7))))
+    assert "7 videos of 20 could not be evaluated" in page.text
+    assert "except in test/video_top1_10x3_available" in page.text
+    assert "2 more" in page.text
+    assert all(f"reason {i}" in page.text for i in range(7))
+
+
+def test_results_alone_make_a_page(tmp_path, make_results):
+    make_results().save(tmp_path / "results.json")
+    _, page = page_of(tmp_path)
+    assert "Learning curves" not in page.text
+    assert "Confusion" not in page.text
+    assert "0.750" in page.text
+    assert "Resolved config" not in page.text
+
+
+def test_without_results_there_is_no_page(tmp_path):
+    with pytest.raises(DataError, match=r"results\.json"):
+        write_report(tmp_path, root=None)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_nothing_evaluated(make_run, make_results, make_predictions):
+    results = make_results(
+        metrics={"test/video_top1_10x3": float("nan")},
+        counts={"expected": 0, "evaluated": 0, "missing": 0},
+    )
+    _, page = page_of(make_run(results, make_predictions(0)))
+    assert "nothing to measure" in page.text
+    assert "No video was evaluated." in page.text
+    assert "Confusion" not in page.text
+
+
+def test_one_class_and_no_mistake(make_run, make_results, make_predictions):
+    predictions = make_predictions(3, classes=("only",))
+    _, page = page_of(make_run(make_results(classes=("only",)), predictions))
+    assert "No mistake among 3 evaluated videos." in page.text
+    assert page.text.count("only") >= 3
+
+
+def test_multi_label(make_run, make_results, make_predictions):
+    results = make_results(metrics={"test/video_map_10x3": 0.4, "test/video_top1_10x3": 0.9})
+    _, page = page_of(make_run(results, make_predictions(20, multi_label=True)))
+    assert "mAP over 20 listed videos" in page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Average precision over the evaluated videos" in page.text
+    assert "Confusion" not in page.text
+    assert page.tags.count("article") == 5
+
+
+def test_four_hundred_classes_stay_small(make_run, make_results, make_predictions):
+    classes = tuple(f"class {i}" for i in range(400))
+    predictions = make_predictions(800, classes=classes)
+    html, page = page_of(make_run(make_results(classes=classes), predictions))
+    assert page.tags.count("img") == 1
+    assert "400 classes in the order of their ids" in page.text
+    assert "Hardest" in page.text
+    assert "All 400 classes" in page.text
+    assert len(html) < 500_000
+
+
+def test_spans_are_shown(make_run, make_predictions):
+    predictions = replace(make_predictions(), starts=[1.5] * 20, ends=[None] * 10 + [4.0] * 10)
+    _, page = page_of(make_run(predictions=predictions))
+    assert "1.5 s to 4.0 s" in page.text
+    assert "1.5 s to the end" in page.text
+
+
+@pytest.fixture
+def chromium(tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("chromium is not installed: the page is not looked at in a browser")
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
+        "--disable-background-networking --disable-component-update --disable-sync"
+    )
+
+    def run(page, *more):
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        command = [browser, *flags.split(), profile, *more, page.as_uri()]
+        environment = {**os.environ, "HOME": str(tmp_path)}
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=True, env=environment
+        ).stdout
+
+    return run
+
+
+def test_a_browser_draws_it(make_run, chromium, tmp_path):
+    folder = make_run()
+    write_report(folder, root=folder)
+    picture = tmp_path / "page.png"
+    chromium(folder / "report.html", "--window-size=1280,2000", f"--screenshot={picture}")
+    picture = Image.open(picture).convert("RGB")
+    assert picture.size == (1280, 2000)
+    assert len(picture.getcolors(maxcolors=1 << 24)) > 50
+    pixels = np.asarray(picture)
+    blank = (pixels == pixels[:, :1]).all(axis=(1, 2))
+    assert blank.mean() < 0.8
+
+
+def test_nothing_sticks_out_on_a_phone(make_run, make_predictions, chromium, tmp_path):
+    names = ("a-very-long-class-name-" * 8, "left", "right", "<b>up</b>", "down")
+    folder = make_run(predictions=make_predictions(classes=names))
+    write_report(folder, root=folder)
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
+    measure = """<script>
+      const wide = document.documentElement.clientWidth;
+      const out = [...document.querySelectorAll('main *')].filter(e =>
+        !e.closest('.scroll') && !e.closest('pre') && e.getBoundingClientRect().right > wide);
+      document.body.dataset.width = wide;
+      document.body.dataset.out = out.map(e => e.tagName + '.' + e.className).join(' ');
+      document.body.dataset.scroll = document.documentElement.scrollWidth - wide;
+    </script></body>"""
+    measured = tmp_path / "measured.html"
+    measured.write_text(html.replace("</body>", measure), encoding="utf-8")
+    body = re.search("<body[^>]*>", chromium(measured, "--window-size=390,800", "--dump-dom"))[0]
+    assert int(re.search(r'data-width="(\d+)"', body)[1]) <= 500
+    assert 'data-out=""' in body, body
+    assert 'data-scroll="0"' in body, body

@@ -1,0 +1,104 @@
+"""Every YAML file composes, and its keys are the arguments of the class that it builds."""
+
+import inspect
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from videoclf.build import find_target
+from videoclf.config import CONF, explain, valid_keys
+
+FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+OPTIONS = [file for file in FILES if len(file.parts) > 1 and not file.name.startswith("_")]
+#: Groups whose files hold values for several groups, or several nodes, instead of one class.
+WITHOUT_TARGET = ("recipe", "experiment", "logger", "sweep")
+
+
+def composed(*overrides):
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return OmegaConf.to_container(compose("train", list(overrides)), resolve=False)
+
+
+def nodes(value, name=""):
+    if isinstance(value, dict):
+        if "_target_" in value:
+            yield name, value
+        for key, inner in value.items():
+            yield from nodes(inner, f"{name}.{key}".lstrip("."))
+
+
+@pytest.mark.parametrize("file", OPTIONS, ids=str)
+def test_keys_are_the_arguments_of_the_class(file):
+    group = str(file.parent)
+    config = composed(f"{group}={file.stem}")
+    if group not in WITHOUT_TARGET:
+        assert "_target_" in config[group], f"{file} builds nothing"
+    for name, node in nodes(config):
+        target = find_target(node, name=name)
+        arguments = inspect.signature(target).parameters
+        keys = set(node) - {"_target_"}
+        if target.__module__.startswith("videoclf."):
+            expected = set(arguments) - set(getattr(target, "RUNTIME_ARGUMENTS", ()))
+            assert keys == expected, f"{name} of {file}"
+        else:
+            open_ended = any(a.kind is a.VAR_KEYWORD for a in arguments.values())
+            assert open_ended or keys <= set(arguments), f"{name} of {file}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_each_file_opens_with_what_it_is(file):
+    text = (CONF / file).read_text(encoding="utf-8")
+    assert text.startswith("#"), f"{file} has no comment on top"
+    assert isinstance(yaml.safe_load(text), dict)
+
+
+@pytest.mark.parametrize("file", [f for f in OPTIONS if f.parts[0] in ("recipe", "experiment")])
+def test_recipes_open_with_their_command_and_known_result(file):
+    if file.stem == "default":
+        return
+    head = "".join(
+        line for line in (CONF / file).read_text(encoding="utf-8").splitlines() if line[:1] == "#"
+    )
+    assert "python train.py" in head
+    assert "Known result:" in head
+
+
+def test_the_shape_of_a_clip_is_typed_once():
+    config = composed("model=slow_fusion")
+    assert config["model"]["num_classes"] == "${data.num_classes}"
+    assert config["model"]["num_frames"] == "${sampler.num_frames}"
+
+
+def test_a_chosen_recipe_gives_way_to_an_override():
+    assert composed("trainer.max_epochs=3")["trainer"]["max_epochs"] == 3
+    assert composed("transform=standard")["transform"]["scale"] == [0.4, 1.0]
+
+
+def test_directional_data_reach_the_transform():
+    config = composed("data=moving_shapes", "transform=standard")
+    assert config["data"]["directional"] is True
+    assert config["transform"]["directional"] == "${data.directional}"
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("sead=1", "there is no config key 'sead'; did you mean 'seed'?"),
+        ("modle=x", "there is no config key 'modle'; did you mean 'model'?"),
+        ("model.widhts=[1]", "there is no config key 'model.widhts'; did you mean 'model.widths'?"),
+        ("data.bach_size=1", "did you mean 'data.batch_size'?"),
+        ("model=slow_fuson", "model=slow_fuson: conf/model has no such option; did you mean"),
+        ("data=ucf1O1", "data=ucf1O1: conf/data has no such option; did you mean 'ucf101'?"),
+        ("a b=[", "cannot parse the override 'a b=['"),
+    ],
+)
+def test_a_wrong_override_names_the_nearest(override, sentence):
+    assert sentence in explain(ValueError("whatever"), [override], "train")
+
+
+def test_keys_of_the_chosen_option_are_valid():
+    keys = valid_keys("train", ["model=single_frame"])
+    assert "model.backbone" in keys
+    assert "model.widths" not in keys

@@ -1,0 +1,74 @@
+import pytest
+import torch
+from torch import nn
+
+from videoclf.optimizers import SGD, AdamW, parameter_groups, warmup_cosine
+
+SCHEDULE = {"learning_rate": 0.1, "weight_decay": 0.01, "warmup_fraction": 0.1}
+SCHEDULE["final_fraction"] = 0.0
+
+
+def network():
+    return nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 2))
+
+
+def test_norms_and_biases_do_not_decay():
+    decayed, others = parameter_groups(network(), 0.01)
+    assert [p.ndim for p in decayed["params"]] == [5, 2]
+    assert [p.ndim for p in others["params"]] == [1, 1, 1, 1]
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.01, 0.0)
+
+
+def test_frozen_parameters_are_left_out():
+    model = network().requires_grad_(False)
+    model[3].requires_grad_(True)
+    groups = parameter_groups(model, 0.01)
+    assert sum(p.numel() for group in groups for p in group["params"]) == 4 * 2 + 2
+
+
+def test_the_schedule_warms_up_and_follows_half_a_cosine():
+    def factor(step):
+        return warmup_cosine(step, total_steps=100, warmup_fraction=0.1, final_fraction=0.0)
+
+    assert factor(0) == pytest.approx(0.1)
+    assert factor(9) == pytest.approx(1.0)
+    assert factor(54) == pytest.approx(0.5, abs=1e-9)
+    assert factor(99) == pytest.approx(0.0)
+    assert factor(500) == pytest.approx(0.0)
+
+
+def test_no_warmup_and_a_final_fraction():
+    values = [
+        warmup_cosine(step, total_steps=10, warmup_fraction=0.0, final_fraction=0.1)
+        for step in range(10)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("factory", "cls"),
+    [
+        (AdamW(**SCHEDULE, betas=(0.9, 0.99)), torch.optim.AdamW),
+        (SGD(**SCHEDULE, momentum=0.9, nesterov=True), torch.optim.SGD),
+    ],
+)
+def test_factories_build_the_optimiser_and_step_its_rate(factory, cls):
+    optimizer, schedule = factory(network(), 20)
+    assert isinstance(optimizer, cls)
+    rates = []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[:3] == pytest.approx([0.05, 0.1, 0.1], abs=1e-3)
+    assert rates[-1] == pytest.approx(0.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("learning_rate", 0), ("weight_decay", -1), ("warmup_fraction", 1), ("final_fraction", 2)],
+)
+def test_wrong_values_are_refused(key, value):
+    with pytest.raises(ValueError, match=f"optimizer.{key}={value} must be"):
+        AdamW(**{**SCHEDULE, key: value}, betas=(0.9, 0.99))
