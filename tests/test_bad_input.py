@@ -66,7 +66,11 @@ def own_videos(videos, tmp_path):
         (["trainer.precision=16-mixed"], 2, "16-mixed needs a GPU"),
         (["trainer.devices=0"], 2, "trainer.devices=0"),
         (["data=folder"], 3, "data.root is not set"),
-        (["data=folder", "data.root=/no/such/folder"], 3, "data.root=/no/such/folder does not exist"),
+        (
+            ["data=folder", "data.root=/no/such/folder"],
+            3,
+            "data.root=/no/such/folder does not exist",
+        ),
         (["data=ucf101", "data.root=/no/such"], 2, "data.annotations is not set"),
         (["data=csv", "data.annotations=/no/such.csv", "data.root=/"], 2, "/no/such.csv"),
         (["model._target_=os.system"], 2, "not on the list of what a config may build"),
@@ -105,7 +109,8 @@ def test_a_label_outside_the_classes_and_an_unknown_split(train, shared_data):
 
 def test_a_missing_file_in_a_table(train, videos, tmp_path):
     table = tmp_path / "my.csv"
-    table.write_text("path,label\njump/0.mp4,jump\njump/99.mp4,jump\nrun/0.mp4,run\n")
+    rows = [f"{name}/{number}.mp4,{name}" for name in ("jump", "run") for number in range(8)]
+    table.write_text("\n".join(["path,label", *rows, "jump/99.mp4,jump"]))
     code, said = train("data=csv", f"data.annotations={table}", f"data.root={videos}")
     assert (code, "jump/99.mp4" in said) == (3, True), said
 
@@ -115,7 +120,13 @@ def test_an_unreadable_video_stops_the_run_and_is_named(own_videos, tmp_path, co
     for name in ("jump", "run"):
         for number in range(8):
             (own_videos / name / f"{number}.mp4").write_bytes(content)
-    settings = [*TINY[6:], *TINY_MODEL, "data=folder", f"data.root={own_videos}", "data.batch_size=4"]
+    settings = [
+        *TINY[6:],
+        *TINY_MODEL,
+        "data=folder",
+        f"data.root={own_videos}",
+        "data.batch_size=4",
+    ]
     finished = run_script("train.py", *settings, f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
     said = finished.stderr.strip().splitlines()[-1]
     assert finished.returncode == 3, finished.stderr

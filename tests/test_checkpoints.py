@@ -33,7 +33,9 @@ def test_weights_make_a_round_trip(tmp_path):
 
 def test_a_checkpoint_of_another_model_names_what_differs(tmp_path):
     save(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2)), tmp_path / "a.ckpt")
-    with pytest.raises(CheckpointError, match=r"missing \['bias', 'weight'\], unexpected \['0.bias'"):
+    with pytest.raises(
+        CheckpointError, match=r"missing \['bias', 'weight'\], unexpected \['0.bias'"
+    ):
         load_model(tmp_path / "a.ckpt", nn.Linear(3, 2))
     save(nn.Linear(4, 2), tmp_path / "b.ckpt")
     with pytest.raises(CheckpointError, match=r"weight \(2, 4\) for \(2, 3\)"):

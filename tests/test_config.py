@@ -91,7 +91,7 @@ def test_directional_data_reach_the_transform():
         ("data.bach_size=1", "did you mean 'data.batch_size'?"),
         ("model=slow_fuson", "model=slow_fuson: conf/model has no such option; did you mean"),
         ("data=ucf1O1", "data=ucf1O1: conf/data has no such option; did you mean 'ucf101'?"),
-        ("a b=[", "cannot parse the override 'a b=['"),
+        ("a b=[", "cannot parse 'a b=['"),
     ],
 )
 def test_a_wrong_override_names_the_nearest(override, sentence):

@@ -28,7 +28,9 @@ OWN_MODULES = (
     "videoclf.tasks",
     "videoclf.transforms",
 )
-THIRD_PARTY = frozenset({"pytorch_lightning.Trainer", "pytorch_lightning.loggers.TensorBoardLogger"})
+THIRD_PARTY = frozenset(
+    {"pytorch_lightning.Trainer", "pytorch_lightning.loggers.TensorBoardLogger"}
+)
 
 
 def build(
@@ -88,7 +90,9 @@ def find_target(
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{name}._target_={path}: no module {error.name!r} is installed") from error
+        raise ConfigError(
+            f"{name}._target_={path}: no module {error.name!r} is installed"
+        ) from error
     found = getattr(module, attribute, None)
     if not (inspect.isclass(found) and (found.__module__ == module_name or not ours)):
         own = [n for n, c in vars(module).items() if inspect.isclass(c) and n[0] != "_"]

@@ -52,7 +52,7 @@ def run_entry_point(task: Callable[[], Any]) -> int:
 
 def _fail(sentence: str, code: int) -> int:
     if os.environ.get("VIDEOCLF_TRACEBACK") == "1":
-        raise  # noqa: PLE0704
+        raise
     sys.stderr.write(f"error: {sentence}\n")
     return code
 
@@ -64,15 +64,14 @@ def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException:
-            return f"cannot parse the override {text!r}; write key=value, and quote lists: 'key=[1,2]'"
+            return f"cannot parse {text!r}; write key=value, and quote lists: 'key=[1,2]'"
         key = override.key_or_group.lstrip("+~")
         group = CONF / key
         if group.is_dir():
             options = sorted(path.stem for path in group.glob("*.yaml") if path.stem[0] != "_")
-            value = override.value()
-            for choice in value if isinstance(value, list) else [value]:
-                if isinstance(choice, str) and choice not in options and override.is_sweep_override() is False:
-                    return f"{key}={choice}: conf/{key} has no such option" + nearest(choice, options)
+            choice = override.value()
+            if isinstance(choice, str) and choice not in options:
+                return f"{key}={choice}: conf/{key} has no such option" + nearest(choice, options)
         elif not override.is_add():
             keys = valid_keys(config_name, overrides)
             if key not in keys:

@@ -46,8 +46,10 @@ def offer_checkpoint_options(arguments: list[str]) -> list[str]:
         store.store(group=group, name="checkpoint", node=config.get(group, {}))
     named = {text.partition("=")[0] for text in arguments}
     # `checkpoint` is a group of the training config, so Hydra would look for an option of it
-    renamed = [text.replace("checkpoint=", "checkpoint_file=", 1) if text in flags else text
-               for text in arguments]
+    renamed = [
+        text.replace("checkpoint=", "checkpoint_file=", 1) if text in flags else text
+        for text in arguments
+    ]
     settled = SETTLED | ({"name": f"{config['name']}-evaluation"} if config else {})
     return renamed + [f"{key}={value}" for key, value in settled.items() if key not in named]
 
@@ -77,8 +79,8 @@ def align_classes(config: dict[str, Any]) -> dict[str, Any]:
     unknown = [name for name in manifest.class_names if name not in known]
     if unknown:
         raise CheckpointError(
-            f"{config['checkpoint_file']} knows {len(known)} classes ({', '.join(known[:5])}, ...), but "
-            f"not {', '.join(unknown[:5])} of the data; evaluate it on data with its own classes"
+            f"{config['checkpoint_file']} knows {len(known)} classes ({', '.join(known[:5])}, ...), "
+            f"but not {', '.join(unknown[:5])} of the data; evaluate it on data with its own classes"
         )
     aligned = _relabelled(manifest, known)
     config["manifest"] = {"path": str(aligned.save()), "sha256": aligned.sha256}

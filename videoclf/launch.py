@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -139,7 +139,7 @@ def start(folder: Path, kind: str, *, ranks: int, began: float) -> None:
     port = _free_port()
     processes = [_start_rank(folder, kind, rank, ranks, port, began) for rank in range(ranks)]
     try:
-        _watch(processes, received)
+        order = _watch(processes, received)
     finally:
         for process in processes:
             _end(process)
@@ -147,7 +147,7 @@ def start(folder: Path, kind: str, *, ranks: int, began: float) -> None:
             signal.signal(number, handler)
     if received:
         raise SystemExit(128 + received[0])
-    _raise_first(folder, [process.returncode for process in processes])
+    _raise_first(folder, [process.returncode for process in processes], order)
 
 
 def _start_rank(
@@ -180,30 +180,37 @@ def _free_port() -> int:
     return port
 
 
-def _watch(processes: Sequence[subprocess.Popen[bytes]], received: list[int]) -> None:
-    """Wait until all ranks have ended; after the first failure the others get a grace period."""
+def _watch(processes: Sequence[subprocess.Popen[bytes]], received: list[int]) -> list[int]:
+    """Wait until all ranks have ended; after the first failure the others get a grace period.
+
+    Returns:
+        The ranks that failed, in the order in which they did.
+    """
     forwarded = 0
+    failed: list[int] = []
     deadline: float | None = None
-    while any(process.poll() is None for process in processes):
+    while True:
+        codes = [process.poll() for process in processes]
+        failed += [rank for rank, code in enumerate(codes) if code and rank not in failed]
+        if None not in codes:
+            return failed
         while forwarded < len(received):
             for process in processes:
                 if process.poll() is None:
                     process.send_signal(received[forwarded])
             forwarded += 1
             deadline = deadline or time.monotonic() + GRACE_SECONDS
-        if deadline is None and any(process.poll() not in (None, 0) for process in processes):
+        if deadline is None and failed:
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:
-            return
+            return failed
         time.sleep(0.05)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill what is left of a rank's process group: loader workers too."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -212,7 +219,7 @@ def error_file(folder: Path, rank: int) -> Path:
     return folder / f".error_rank{rank}.json"
 
 
-def _raise_first(folder: Path, codes: Sequence[int]) -> None:
+def _raise_first(folder: Path, codes: Sequence[int], order: Sequence[int]) -> None:
     """Raise the error of the rank that failed first; the others mostly fail because of it."""
     left = [error_file(folder, rank) for rank in range(len(codes))]
     said = [json.loads(path.read_text()) for path in left if path.exists()]
@@ -224,7 +231,8 @@ def _raise_first(folder: Path, codes: Sequence[int]) -> None:
     named = [each for each in said if each["kind"] in kinds]
     first: dict[str, Any] | None = min(named or said, key=lambda each: each["time"], default=None)
     if first is None:
-        rank, code = next((rank, code) for rank, code in enumerate(codes) if code)
+        rank = order[0] if order else next(rank for rank, code in enumerate(codes) if code)
+        code = codes[rank]
         how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
         raise WorkerError(
             f"rank {rank} {how} without a word; look at its output above, and at the memory of "

@@ -47,9 +47,9 @@ class EpochLines(Callback):
         clips = videos * datamodule.clips_per_video
         done = trainer.current_epoch + 1
         parts = [f"epoch {done}/{trainer.max_epochs}"]
-        for name in ("train/loss", "train/clip_top1", "val/video_top1_1x1"):
-            if name in trainer.callback_metrics:
-                parts.append(f"{name} {float(trainer.callback_metrics[name]):.3f}")
+        known = trainer.callback_metrics
+        shown = ("train/loss", "train/clip_top1", "val/video_top1_1x1")
+        parts += [f"{name} {float(known[name]):.3f}" for name in shown if name in known]
         parts.append(f"{clips / (now - self._epoch_began):.0f} clips/s")
         if trainer.max_epochs and trainer.max_epochs > 0:
             each = (now - self._fit_began) / (done - self._first_epoch)

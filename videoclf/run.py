@@ -49,7 +49,7 @@ QUIET = (
     (UserWarning, r"It is recommended to use `self.log\(.*sync_dist=True\)`"),
     # the run folder is new, and `best.ckpt` and `last.ckpt` share it on purpose
     (UserWarning, r"Checkpoint directory .* exists and is not empty"),
-    # Lightning's RichProgressBar asks rich for what rich deprecates
+    # on a SLURM login node: the ranks are started by videoclf.launch
     (UserWarning, r"The `srun` command is available on your system but is not used"),
 )
 
@@ -150,6 +150,8 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         test_subset=config.get("subset", "test"),
     )
     model = make("model")
+    # clips arrive as channels_last_3d; weights alike spare a reordering in every layer
+    model = model.to(memory_format=torch.channels_last_3d)
     check_modalities(model, data["modalities"])
     task = make(
         "task",

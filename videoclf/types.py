@@ -53,7 +53,7 @@ class Sample:
     """What the dataset gives for one record: clips by modality, labels, and where they came from.
 
     Each array of `clips` is uint8 (V, T, H, W, C): V views of T frames; training has V clips of
-    one video, evaluation V = clips x crops. `epoch` and `index` seed the augmentation on the device.
+    one video, evaluation V = clips x crops. `epoch` and `index` seed the device's augmentation.
     """
 
     clips: Mapping[str, np.ndarray]

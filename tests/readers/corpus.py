@@ -99,7 +99,7 @@ def write_with_cover(path: Path) -> None:
     )
     with av.open(str(film)) as a, av.open(str(cover)) as b, av.open(str(path), "w") as out:
         picture = out.add_stream_from_template(b.streams.video[0])
-        picture.disposition = av.stream.Disposition.attached_pic
+        picture.disposition = av.stream.Disposition.attached_pic.value
         video = out.add_stream_from_template(a.streams.video[0])
         for source, target in ((b, picture), (a, video)):
             for packet in source.demux(source.streams.video[0]):

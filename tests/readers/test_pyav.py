@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import json
 import os
-import random
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
-from multiprocessing import get_context
 from pathlib import Path
 
 import av
@@ -21,8 +17,8 @@ import pytest
 import videoclf.readers.indexed
 import videoclf.readers.pyav
 from tests.barcode import draw_barcode, read_barcodes, write_barcodes
-from tests.readers.checks import check_every_frame, read_everything
-from tests.readers.corpus import B_FRAMES, CASES, turn
+from tests.readers.checks import check_every_frame
+from tests.readers.corpus import CASES, turn
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers.pyav import PyavReader
 
@@ -210,134 +206,6 @@ def test_sparse_frames_of_real_files_equal_those_of_a_full_pass():
             everything = reader.frames(np.arange(reader.num_frames), short_side=64)
             sparse = np.arange(3, reader.num_frames, 7)
             assert np.array_equal(reader.frames(sparse, short_side=64), everything[sparse])
-
-
-# Damage
-
-
-@pytest.fixture
-def long_gops(tmp_path):
-    """Return a function that writes a file of three GOPs with its header in front."""
-
-    def write(suffix, **settings):
-        settings = {"options": {**B_FRAMES, "g": "20", "crf": "10"}, **settings}
-        path = tmp_path / f"long{suffix}"
-        if suffix == ".mp4":
-            settings["container_options"] = {"movflags": "faststart"}
-        return write_barcodes(path, range(60), **settings)
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("suffix", "settings", "reason"),
-    [
-        (".mp4", {}, r"ends after frame \d+ of 60 \(\d+ of \d+ bytes are there\)"),
-        (".mkv", {}, r"ends after frame \d+ \(\d+ of \d+ bytes are there\)"),
-        (".avi", {"codec": "mpeg4", "options": {}}, r"ends after frame \d+ of 60"),
-        (".wmv", {"codec": "wmv2", "options": {}}, r"ends after frame \d+ .*bytes are there"),
-        (".gif", {"codec": "gif", "pixel_format": "rgb8"}, r"ends after frame .*end mark"),
-    ],
-)
-def test_a_truncated_file_is_named(long_gops, suffix, settings, reason):
-    path = long_gops(suffix, **settings)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    with pytest.raises(UnreadableVideoError, match=reason) as caught:
-        PyavReader(str(path))
-    assert caught.value.path == str(path)
-
-
-def test_a_cut_off_recording_is_named(tmp_path):
-    path = write_barcodes(tmp_path / "a.mp4", range(60))
-    path.write_bytes(path.read_bytes()[:-3000])
-    with pytest.raises(UnreadableVideoError, match=r"its header cannot be read \(\d+ of \d+ bytes"):
-        PyavReader(str(path))
-
-
-def test_a_file_that_shrinks_after_indexing_is_named(long_gops):
-    path = long_gops(".mp4")
-    index = PyavReader(str(path)).index
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    with PyavReader(str(path), index) as reader:
-        assert read_barcodes(reader.frames(np.array([5]))) == [5]
-        with pytest.raises(UnreadableVideoError, match=r"(ends after|near) frame \d+ of 60"):
-            reader.frames(np.array([5, 59]))
-
-
-def test_damaged_frames_are_named_and_others_read(long_gops):
-    path = long_gops(".mp4")
-    with av.open(str(path)) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
-        keys = [p for p in packets if p.is_keyframe]
-        place, size = keys[1].pos, keys[1].size
-    data = bytearray(path.read_bytes())
-    data[place + 60 : place + size] = bytes(size - 60)
-    path.write_bytes(data)
-    with PyavReader(str(path)) as reader:
-        assert read_barcodes(reader.frames(np.arange(10))) == list(range(10))
-        with pytest.raises(UnreadableVideoError, match="damaged"):
-            reader.frames(np.arange(22, 30))
-        assert read_barcodes(reader.frames(np.array([55]))) == [55]
-
-
-def test_a_wrong_index_never_gives_wrong_frames(corpus):
-    path, _ = corpus("h264_b_frames")
-    right = PyavReader(path).index
-    shifted = dataclasses.replace(right, timestamps=right.timestamps + 1)
-    with PyavReader(path, shifted) as reader, pytest.raises(UnreadableVideoError, match="missing"):
-        reader.frames(np.array([30]))
-    longer = np.append(right.timestamps, right.timestamps[-1] + 512)
-    with (
-        PyavReader(path, dataclasses.replace(right, timestamps=longer)) as reader,
-        pytest.raises(UnreadableVideoError, match="ends after frame 60 of 61"),
-    ):
-        reader.frames(np.array([60]))
-
-
-def test_false_keyframes_cost_time_only(corpus):
-    path, _ = corpus("h264_b_frames")
-    right = PyavReader(path).index
-    every = dataclasses.replace(right, key_timestamps=right.timestamps)
-    with PyavReader(path, every) as reader:
-        assert read_barcodes(reader.frames(np.array([50, 17, 33]))) == [50, 17, 33]
-
-
-def alter(data: bytes, generator: random.Random) -> bytes:
-    """Flip, blank, cut or repeat some bytes."""
-    altered = bytearray(data)
-    for _ in range(generator.choice([1, 4, 16])):
-        place = generator.randrange(len(altered))
-        span = generator.choice([1, 4, 64, 700])
-        kind = generator.choice(["flip", "blank", "random", "cut", "repeat"])
-        if kind == "flip":
-            altered[place] ^= 1 << generator.randrange(8)
-        elif kind == "blank":
-            altered[place : place + span] = bytes(len(altered[place : place + span]))
-        elif kind == "random":
-            altered[place : place + span] = generator.randbytes(len(altered[place : place + span]))
-        elif kind == "cut":
-            del altered[place : place + span]
-        else:
-            altered[place:place] = altered[place : place + span]
-    return bytes(altered)
-
-
-def test_altered_files_neither_crash_nor_hang(corpus, tmp_path):
-    names = ["h264_b_frames", "h264_open_gop_mkv", "mpeg4_avi", "h264_ts", "vp9", "wmv"]
-    generator = random.Random(0)
-    paths = []
-    for number in range(60):
-        source, case = corpus(names[number % len(names)])
-        path = tmp_path / f"altered_{number}{case.suffix}"
-        path.write_bytes(alter(Path(source).read_bytes(), generator))
-        paths.append(str(path))
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        results = list(pool.map(read_everything, paths, timeout=60))
-    assert all(result.startswith(("read ", "refused: ")) for result in results)
-    assert sum(result.startswith("refused: ") for result in results) >= 15
-
-
-# What stays behind
 
 
 def test_close_releases_the_file(corpus):

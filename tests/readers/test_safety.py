@@ -15,9 +15,9 @@ import pytest
 from tests.barcode import write_barcodes
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers import reader_class
-from videoclf.readers.length import missing_bytes
 from videoclf.readers.pyav import PyavReader
 from videoclf.readers.safety import DEMUXERS, Limits, container_kind
+from videoclf.readers.structure import lost_parts
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://%s\n#EXT-X-ENDLIST\n"
 STRANGERS = {
@@ -187,7 +187,7 @@ def test_kinds_are_known_by_first_bytes(corpus):
         path, _ = corpus(name)
         assert container_kind(path) == kind
         assert kind in DEMUXERS
-        assert missing_bytes(path, kind) is None
+        assert lost_parts(path, kind) is None
 
 
 def test_transport_stream_cut_anywhere_is_known(corpus, tmp_path):

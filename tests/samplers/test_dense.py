@@ -44,9 +44,7 @@ def test_training_depends_on_the_generator_alone():
     assert first.tolist() == dense().train_clip(50, 25.0, np.random.default_rng(7)).tolist()
 
 
-@pytest.mark.parametrize(
-    ("padding", "expected"), [("last", [0, 2, 2, 2]), ("loop", [0, 2, 1, 0])]
-)
+@pytest.mark.parametrize(("padding", "expected"), [("last", [0, 2, 2, 2]), ("loop", [0, 2, 1, 0])])
 def test_short_videos_are_padded(padding, expected):
     assert dense(padding=padding).eval_clips(3, 25.0, 1).tolist() == [expected]
 

@@ -16,7 +16,9 @@ def test_more_clips_take_shifted_places():
 
 def test_training_draws_one_frame_from_each_segment():
     generator = np.random.default_rng(0)
-    clips = np.stack([SegmentSampler(num_frames=4).train_clip(40, 25.0, generator) for _ in range(300)])
+    clips = np.stack(
+        [SegmentSampler(num_frames=4).train_clip(40, 25.0, generator) for _ in range(300)]
+    )
     assert (clips // 10 == np.arange(4)).all()
     assert set(clips[:, 0]) == set(range(10))
 

@@ -117,7 +117,10 @@ class VideoDataModule(pl.LightningDataModule):
         return rows, labels.to_numpy().astype(np.int64)
 
     def train_dataloader(self) -> TimedLoader:
-        """Shuffled videos, `clips_per_video` clips of each; the same global batches for any number of ranks."""
+        """Shuffled videos, `clips_per_video` clips of each.
+
+        The global batches are the same for any number of ranks.
+        """
         batches = TrainBatches(
             self.rows("train"),
             batch_size=self.batch_size,

@@ -90,7 +90,9 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         rows = inverse.reshape(indices.shape)  # (clips, T) -> positions in `frames`
         if self.views is None:
             boxes = [self.transform.train_box(height, width, generator) for _ in rows]
-            cut = [self.transform.cut(frames[clip], box) for clip, box in zip(rows, boxes, strict=True)]
+            cut = [
+                self.transform.cut(frames[clip], box) for clip, box in zip(rows, boxes, strict=True)
+            ]
             return np.stack(cut)
         # a crop of each distinct frame is cut once, then gathered: clips share frames
         view_boxes = self.transform.view_boxes(height, width, self.views.num_crops)
@@ -112,7 +114,9 @@ def frame_span(reader: Reader, record: Record) -> tuple[int, int]:
         last = int(np.searchsorted(reader.times, record.end - 1e-6))
     if last <= first:
         length = float(reader.times[-1]) if reader.num_frames else 0.0
-        reason = f"has no frame between {record.start} s and {record.end} s (length {length:.2f} s)"
+        reason = (
+            f"has no frame between {record.start} s and {record.end} s; it is {length:.2f} s long"
+        )
         raise UnreadableVideoError(record.path, reason)
     return first, last
 

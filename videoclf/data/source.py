@@ -31,7 +31,7 @@ class VideoData(abc.ABC):
         clips_per_video: training clips drawn from each opened video (repeated augmentation); a step
             then trains on `batch_size * clips_per_video` clips.
         num_workers: loader processes a rank; 0 decodes in the rank itself.
-        directional: the classes name directions (left, clockwise), so that clips are never mirrored.
+        directional: the classes name directions (left, clockwise): clips are never mirrored.
         max_unreadable: unreadable videos that are left out and listed before the run stops.
         num_classes: written by the composing process, from the manifest.
         class_names: written by the composing process, in the order of the class ids.

@@ -35,6 +35,8 @@ _PARAMETERS = "parameters.json"
 #: Below this many videos, starting processes takes longer than drawing.
 _FEW = 64
 _CHUNK = 8
+#: Held while a process writes, so that it does not end with half a file.
+_WRITING = threading.Lock()
 
 
 def draw_missing(
@@ -66,13 +68,13 @@ def draw_missing(
         StorageError: the disk is full or the folder cannot be written.
         WorkerError: a drawing process died.
     """
-    _check_folder(root, parameters, name)
-    missing = _missing(root, paths)
-    if not missing:
-        return 0
-    write = _Write(root, draw, frames_per_second, lossless)
     try:
+        _check_folder(root, parameters, name)
+        missing = _missing(root, paths)
+        if not missing:
+            return 0
         _claim(root, parameters)
+        write = _Write(root, draw, frames_per_second, lossless)
         with _progress(f"Drawing {name}", len(paths), len(paths) - len(missing)) as advance:
             for _ in _write_all(write, missing):
                 advance()
@@ -83,8 +85,8 @@ def draw_missing(
         ) from error
     except BrokenProcessPool as error:
         raise WorkerError(
-            f"a process that drew videos below {root} died, perhaps for want of memory; "
-            "start again: drawing goes on where it stopped"
+            f"a process that drew videos below {root} died, with its own message above or for want "
+            "of memory; start again: drawing goes on where it stopped"
         ) from error
     return len(missing)
 
@@ -98,20 +100,21 @@ class _Write:
 
     def __call__(self, paths: Sequence[str]) -> int:
         for path in paths:
-            write_video(
-                self.root / path,
-                self.draw(path),
-                frames_per_second=self.frames_per_second,
-                lossless=self.lossless,
-            )
+            frames = self.draw(path)
+            with _WRITING:
+                write_video(
+                    self.root / path,
+                    frames,
+                    frames_per_second=self.frames_per_second,
+                    lossless=self.lossless,
+                )
         return len(paths)
 
 
 def _write_all(write: _Write, paths: Sequence[str]) -> Iterator[None]:
     """Write all, in other processes if they are many; yield after each."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    # a daemonic process may not have children
-    if len(paths) < _FEW or cores == 1 or multiprocessing.current_process().daemon:
+    cores = _num_cores()
+    if len(paths) < _FEW or cores == 1 or not _may_spawn():
         for path in paths:
             write([path])
             yield
@@ -129,6 +132,20 @@ def _write_all(write: _Write, paths: Sequence[str]) -> Iterator[None]:
         pool.shutdown(cancel_futures=True)
 
 
+def _may_spawn() -> bool:
+    """Return whether this process may have children that start as Python starts.
+
+    Daemonic processes may not, and a program read from stdin cannot be read again by a child.
+    """
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    return not multiprocessing.current_process().daemon and (main is None or Path(main).is_file())
+
+
+def _num_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def _start_process() -> None:
     """Leave Ctrl-C to the parent, which then stops us; end if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -139,6 +156,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    _WRITING.acquire()
     os._exit(1)
 
 
@@ -162,8 +180,10 @@ def _check_folder(root: Path, parameters: Mapping[str, object], name: str) -> No
     Raises:
         DataError: it does.
     """
+    if root.exists() and not root.is_dir():
+        raise DataError(f"data.root={root} is not a folder; give one, or null for the cache folder")
     try:
-        held = json.loads((root / _PARAMETERS).read_text(encoding="utf-8"))
+        held = dict(json.loads((root / _PARAMETERS).read_text(encoding="utf-8")))
     except FileNotFoundError:
         if root.is_dir() and any(root.iterdir()):
             raise DataError(
@@ -171,10 +191,10 @@ def _check_folder(root: Path, parameters: Mapping[str, object], name: str) -> No
                 "own choose data=folder or data=csv, otherwise give an empty folder"
             ) from None
         return
-    except (NotADirectoryError, ValueError) as error:
+    except (ValueError, TypeError) as error:
         raise DataError(
-            f"{root / _PARAMETERS} cannot be read: {error}; delete {root}, or choose another "
-            "data.root"
+            f"{root / _PARAMETERS} is not what data={name} wrote there: {error}; delete the "
+            "folder to have it drawn again, or choose another data.root"
         ) from error
     if held != parameters:
         keys = sorted(key for key in {*held, *parameters} if held.get(key) != parameters.get(key))

@@ -61,7 +61,7 @@ _TURNS = {
 #: cent of the picture, which slows learning as slow motion does.
 _RADII = (0.16, 0.38)
 #: Goes into the folder's name; to be raised by whatever changes a pixel.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,9 @@ class MovingShapes(VideoData):
 
     Args:
         root: folder of the drawn videos; None is one of the cache folder, named by what it holds.
-        num_train: training clips; a multiple of 8, for exact balance.
-        num_val: validation clips; a multiple of 8.
-        num_test: test clips; a multiple of 8.
+        num_train: training clips; a multiple of 8 classes, for exact balance.
+        num_val: validation clips, likewise.
+        num_test: test clips, likewise.
         num_frames: frames of a clip; odd numbers give all classes the same middle frame.
         size_pixels: side of the square picture, even.
         seed: of everything drawn; other seeds share no clip.
@@ -92,7 +92,7 @@ class MovingShapes(VideoData):
             if count < len(MOTIONS) or count % len(MOTIONS):
                 below = max(1, count // len(MOTIONS)) * len(MOTIONS)
                 raise ValueError(
-                    f"data.num_{subset}={count} is not a multiple of the {len(MOTIONS)} classes; "
+                    f"data.num_{subset}={count} cannot be shared evenly by {len(MOTIONS)} classes; "
                     f"give {below} or {below + len(MOTIONS)}"
                 )
         if self.num_frames < 2:
@@ -104,10 +104,10 @@ class MovingShapes(VideoData):
             )
         if self.seed < 0:
             raise ValueError(f"data.seed={self.seed} is negative; give 0 or more")
-        if self.modalities != ("rgb",):
+        if not self.directional:
             raise ValueError(
-                f"data.modalities={list(self.modalities)}, but data=moving_shapes draws rgb only; "
-                "give [rgb]"
+                "data.directional=false would mirror clips, and a mirrored clip that moves left "
+                "moves right; give true"
             )
 
     def folder(self) -> Path:

@@ -73,18 +73,19 @@ def drop(x: Floats, y: Floats) -> Floats:
 
 def heart(x: Floats, y: Floats) -> Floats:
     """A heart: two quarter turns of a square's corner with half discs on its upper sides."""
-    side, up = 0.62 * np.abs(x), 0.52 - 0.62 * y  # in units where the notch is at (0, 1)
+    scale = 0.72
+    side, up = scale * np.abs(x), 0.52 - scale * y  # the notch at (0, 1), the tip at (0, 0)
     disc = np.sqrt((side - 0.25) ** 2 + (up - 0.75) ** 2) - 0.5**1.5
     foot = 0.5 * np.maximum(side + up, 0)
     near_edge = (side - foot) ** 2 + (up - foot) ** 2
     edge = np.sqrt(np.minimum(side**2 + (up - 1) ** 2, near_edge)) * np.sign(side - up)
-    return np.where(side + up > 1, disc, edge) / 0.62
+    return np.where(side + up > 1, disc, edge) / scale
 
 
 def fish(x: Floats, y: Floats) -> Floats:
     """A fish that looks to the right."""
     body = np.maximum(circle(x, y, (0.22, 0.5), 0.88), circle(x, y, (0.22, -0.5), 0.88))
-    tail = polygon(x, y, [(-0.3, 0), (-0.85, -0.42), (-0.7, 0), (-0.85, 0.42)], 0.06)
+    tail = polygon(x, y, [(-0.3, 0), (-0.83, -0.42), (-0.68, 0), (-0.83, 0.42)], 0.06)
     return np.minimum(body, tail)
 
 
@@ -101,9 +102,9 @@ def dart(x: Floats, y: Floats) -> Floats:
 
 def letter(x: Floats, y: Floats) -> Floats:
     """A letter F."""
-    stem = capsule(x, y, (-0.4, -0.65), (-0.4, 0.75), 0.2)
+    stem = capsule(x, y, (-0.4, -0.65), (-0.4, 0.68), 0.2)
     arms = np.minimum(
-        capsule(x, y, (-0.4, -0.65), (0.45, -0.65), 0.2),
+        capsule(x, y, (-0.4, -0.65), (0.42, -0.65), 0.2),
         capsule(x, y, (-0.4, 0.0), (0.25, 0.0), 0.2),
     )
     return np.minimum(stem, arms)

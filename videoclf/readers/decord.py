@@ -11,13 +11,12 @@ from typing import Any
 
 import decord
 import numpy as np
-from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers.indexed import IndexedReader
 from videoclf.readers.packet_index import PacketIndex
 from videoclf.readers.safety import Limits
+from videoclf.readers.scaling import Scaler
 
 _CONTAINERS = {"mp4", "matroska"}
 _CODECS = {"h264", "vp9"}
@@ -61,7 +60,7 @@ class DecordReader(IndexedReader):
         except decord.DECORDError as error:
             native = (self.height, self.width)
             if _PADDED_ROWS in str(error) and (height, width) != native:
-                return _scaled(self._decode(distinct, *native), height, width)
+                return Scaler().clip(self._decode(distinct, *native), height, width)
             raise UnreadableVideoError(self.path, "its data are damaged") from error
         return clip
 
@@ -77,19 +76,6 @@ class DecordReader(IndexedReader):
             counts = f"decord counts {len(video)} of {self.num_frames} frames"
             raise UnreadableVideoError(self.path, f"{counts}; {_ADVICE}")
         self._video, self._size = video, (height, width)
-
-
-def _scaled(clip: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale pictures, uint8 (N, H, W, 3) -> (N, height, width, 3), antialiased."""
-    reformatter = VideoReformatter()
-    scaled = np.empty((len(clip), height, width, 3), np.uint8)
-    for row, picture in enumerate(clip):
-        frame = VideoFrame.from_ndarray(picture, format="rgb24")
-        small = reformatter.reformat(
-            frame, width, height, interpolation=Interpolation.BILINEAR, threads=1
-        )
-        scaled[row] = small.to_ndarray()
-    return scaled
 
 
 def inexact_reason(index: PacketIndex) -> str | None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from videoclf.readers.demux import OpenedVideo, build_index, open_video
+from videoclf.readers.demux import OpenedVideo, open_video
 from videoclf.readers.geometry import checked_indices, scaled_size
+from videoclf.readers.indexing import build_index
 from videoclf.readers.packet_index import PacketIndex, load_cached, store_cached
 from videoclf.readers.safety import Limits, container_kind
 

@@ -1,7 +1,7 @@
 """The packet index of a video: presentation timestamps and keyframes, without decoded pictures.
 
 It says which frame stands where and from which keyframe it is reached. Building one demuxes the
-whole file once (`videoclf.readers.demux`); the cache here lets later epochs skip that.
+whole file once (`videoclf.readers.indexing`); the cache here lets later epochs skip that.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ import numpy as np
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from videoclf.errors import UnreadableVideoError
@@ -23,6 +22,7 @@ from videoclf.readers.demux import open_video, reason_of
 from videoclf.readers.indexed import IndexedReader
 from videoclf.readers.packet_index import PacketIndex
 from videoclf.readers.safety import Limits
+from videoclf.readers.scaling import Scaler
 
 # A seek loses about as many frames as the decoder holds back for reordering.
 _SEEK_GAIN = 2
@@ -56,7 +56,7 @@ class PyavReader(IndexedReader):
         self._needed: set[int] = set()  # timestamps of the frames that this call returns
         self._skipped: set[int] = set()  # those that the decoder was allowed to leave out
         self._damaged = False  # a frame since the last keyframe
-        self._reformatter = VideoReformatter()
+        self._scaler = Scaler()
 
     def close(self) -> None:
         """Release the file and the decoder; may be called twice."""
@@ -77,11 +77,7 @@ class PyavReader(IndexedReader):
         orientation = self.index.orientation
         if orientation.transpose:
             height, width = width, height
-        # Bilinear in swscale widens its kernel where it shrinks, so it does not alias.
-        shown = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=1
-        )
-        return orientation.apply(shown.to_ndarray())
+        return orientation.apply(self._scaler.rgb(frame, height, width))
 
     def _frame(self, target: int) -> VideoFrame:
         """Return frame `target`, by a seek where that is verified, else counted from the start."""

@@ -18,7 +18,7 @@ def pad_indices(indices: np.ndarray, length: int, padding: Literal["last", "loop
     if length < 1:
         raise ValueError(f"a video of {length} frames has nothing to sample")
     if padding == "last":
-        return np.minimum(indices, length - 1)
+        return np.asarray(np.minimum(indices, length - 1))
     if padding == "loop":
         return np.asarray(indices % length)
     raise ValueError(f"sampler.padding={padding!r} must be 'last' or 'loop'")

@@ -51,4 +51,4 @@ class SegmentSampler:
         if length < 1:
             raise ValueError(f"a video of {length} frames has nothing to sample")
         positions = (np.arange(self.num_frames) + offsets) * (length / self.num_frames)
-        return np.minimum(positions.astype(np.int64), length - 1)
+        return np.asarray(np.minimum(positions.astype(np.int64), length - 1))

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from videoclf.errors import DataError, NonFiniteLossError
@@ -24,7 +24,7 @@ from videoclf.types import Batch, Unreadable
 
 def clip_metrics(num_classes: int) -> MetricCollection:
     """Top-1, top-5 (above five classes) and mean-class accuracy; cloned for each use."""
-    metrics = {
+    metrics: dict[str, Metric | MetricCollection] = {
         "clip_top1": MulticlassAccuracy(num_classes, average="micro"),
         "clip_mean_class": MulticlassAccuracy(num_classes, average="macro"),
     }
@@ -94,9 +94,9 @@ class VideoClassification(pl.LightningModule):
             self.train_metrics,
             on_step=False,
             on_epoch=True,
-            batch_size=len(batch),  # type: ignore[arg-type]
+            batch_size=len(batch),
         )
-        self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         self._last_batch = batch
         return loss
 
@@ -173,10 +173,8 @@ class VideoClassification(pl.LightningModule):
         clips, step = len(batch) * batch.num_views, datamodule.batch_size
         # the views of one video may be many: at most `batch_size` clips go through at once
         pieces = [
-            self.model(
-                **{k: v[first : first + datamodule.batch_size] for k, v in batch.inputs.items()}
-            )
-            for first in range(0, clips, datamodule.batch_size)
+            self.model(**{k: v[first : first + step] for k, v in batch.inputs.items()})
+            for first in range(0, clips, step)
         ]
         logits = torch.cat(pieces).unflatten(0, (len(batch), batch.num_views))  # (B, V, [S,] K)
         probabilities = views.video_probabilities(logits).cpu()

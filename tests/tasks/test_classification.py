@@ -1,0 +1,102 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from videoclf.errors import DataError
+from videoclf.optimizers import AdamW
+from videoclf.tasks.classification import VideoClassification, clip_metrics
+from videoclf.types import Batch, Unreadable
+
+
+class PerFrame(nn.Module):
+    """Mean colour of each frame -> logits a frame (N, T, K)."""
+
+    def __init__(self, num_classes, speaks_often):
+        super().__init__()
+        self.classifier = nn.Linear(3, num_classes)
+        self.speaks_often = speaks_often
+
+    def forward(self, rgb):
+        logits = self.classifier(rgb.mean((3, 4)).transpose(1, 2))
+        return logits if self.speaks_often else logits.mean(1)
+
+
+def task(num_classes=3, speaks_often=False, label_smoothing=0.0, max_unreadable=0):
+    torch.manual_seed(0)
+    made = VideoClassification(
+        model=PerFrame(num_classes, speaks_often),
+        optimizer=AdamW(
+            learning_rate=0.1,
+            weight_decay=0.0,
+            warmup_fraction=0.0,
+            final_fraction=0.0,
+            betas=(0.9, 0.99),
+        ),
+        num_classes=num_classes,
+        label_smoothing=label_smoothing,
+        max_unreadable=max_unreadable,
+    )
+    made.log = made.log_dict = lambda *arguments, **settings: None
+    made.trainer = SimpleNamespace(optimizers=[torch.optim.SGD(made.parameters(), lr=0.1)])
+    return made
+
+
+def batch(videos=4, views=1, unreadable=()):
+    return Batch(
+        inputs={"rgb": torch.randn(videos * views, 3, 5, 8, 8)},
+        labels=torch.arange(videos)[:, None] % 3,
+        epochs=torch.zeros(videos, dtype=torch.int64),
+        indices=torch.arange(videos),
+        num_views=views,
+        unreadable=tuple(unreadable),
+    )
+
+
+def test_the_loss_is_the_cross_entropy_of_each_clip():
+    made, given = task(label_smoothing=0.1), batch(videos=3, views=2)
+    logits = made.model(**given.inputs)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    expected = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(made.training_step(given, 0), expected)
+
+
+def test_the_loss_of_a_model_that_speaks_often_averages_over_what_it_says():
+    made, given = task(speaks_often=True), batch()
+    logits = made.model(**given.inputs)  # (N, S, K)
+    per_word = [nn.functional.cross_entropy(logits[:, s], given.labels[:, 0]) for s in range(5)]
+    torch.testing.assert_close(made.training_step(given, 0), torch.stack(per_word).mean())
+
+
+def test_a_batch_of_nothing_readable_has_no_effect():
+    made = task(max_unreadable=1)
+    empty = Batch(
+        {}, torch.zeros(0, 1), torch.zeros(0), torch.zeros(0), 0, (Unreadable(3, "a", "b"),)
+    )
+    loss = made.training_step(empty, 0)
+    loss.backward()
+    assert loss == 0
+    assert all((p.grad == 0).all() for p in made.parameters())
+
+
+def test_more_unreadable_videos_than_allowed_stop_the_run():
+    made = task(max_unreadable=1)
+    made.training_step(batch(unreadable=[Unreadable(7, "a.mp4", "is empty")]), 0)
+    made.training_step(batch(unreadable=[Unreadable(7, "a.mp4", "is empty")]), 1)  # the same one
+    with pytest.raises(DataError, match=r"2 unreadable video\(s\), 1 allowed: a.mp4: is empty; b"):
+        made.training_step(batch(unreadable=[Unreadable(8, "b.mp4", "ends early")]), 2)
+
+
+def test_metrics_are_cloned_per_split():
+    first, second = (clip_metrics(8).clone(prefix=p) for p in ("train/", "val/"))
+    first.update(torch.eye(8), torch.arange(8))
+    assert set(first.compute()) == {"train/clip_top1", "train/clip_top5", "train/clip_mean_class"}
+    assert first.compute()["train/clip_top1"] == 1
+    assert not second["clip_top1"].update_called
+    assert "clip_top5" not in clip_metrics(5)
+
+
+def test_wrong_smoothing_is_refused():
+    with pytest.raises(ValueError, match="task.label_smoothing=1.0 must be in"):
+        task(label_smoothing=1.0)
