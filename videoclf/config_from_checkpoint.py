@@ -19,7 +19,7 @@ from videoclf.errors import CheckpointError, ConfigError
 
 GROUPS = ("data", "sampler", "transform", "task", "optimizer", "model")
 #: Groups that a data set suggests for training, but that a trained model has settled.
-SETTLED = {"recipe": "default", "sampler": "checkpoint", "transform": "checkpoint"}
+SETTLED = {"recipe": "default"} | dict.fromkeys(("sampler", "transform", "model"), "checkpoint")
 
 
 def offer_checkpoint_options(arguments: list[str]) -> list[str]:
