@@ -115,6 +115,14 @@ def test_a_missing_file_in_a_table(train, videos, tmp_path):
     assert (code, "jump/99.mp4" in said) == (3, True), said
 
 
+def test_several_labels_of_one_video(train, videos, tmp_path):
+    table = tmp_path / "my.csv"
+    rows = [f"{name}/{number}.mp4,jump|run" for name in ("jump", "run") for number in range(8)]
+    table.write_text("\n".join(["path,label", *rows]))
+    code, said = train("data=csv", f"data.annotations={table}", f"data.root={videos}")
+    assert (code, "several labels to one video" in said) == (2, True), said
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>not a video</html>", os.urandom(4000)])
 def test_an_unreadable_video_stops_the_run_and_is_named(own_videos, tmp_path, content):
     for name in ("jump", "run"):

@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps, and how they are written and read: atomic, hashed, safe to load."""
+"""Which checkpoints a run keeps, and how they are written and read: whole, hashed, safe."""
 
 from __future__ import annotations
 

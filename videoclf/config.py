@@ -148,6 +148,11 @@ def prepare(config: DictConfig, folder: Path, *, ranks: int) -> dict[str, Any]:
         plain(config.data), name="data", trusted_packages=config.trusted_packages
     )
     manifest = data.manifest()
+    if data.multi_label or manifest.multi_label:
+        raise ConfigError(
+            "the data give several labels to one video, and task=classification takes one; "
+            "choose one by data.label_column, or give each video one label"
+        )
     facts = {
         "data.root": str(data.folder().resolve()),
         "data.num_classes": len(manifest.class_names),

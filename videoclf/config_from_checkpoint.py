@@ -78,8 +78,9 @@ def align_classes(config: dict[str, Any]) -> dict[str, Any]:
         return config
     unknown = [name for name in manifest.class_names if name not in known]
     if unknown:
+        path = config["checkpoint_file"]
         raise CheckpointError(
-            f"{config['checkpoint_file']} knows {len(known)} classes ({', '.join(known[:5])}, ...), "
+            f"{path} knows {len(known)} classes ({', '.join(known[:5])}, ...), "
             f"but not {', '.join(unknown[:5])} of the data; evaluate it on data with its own classes"
         )
     aligned = _relabelled(manifest, known)

@@ -150,8 +150,7 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         test_subset=config.get("subset", "test"),
     )
     model = make("model")
-    # clips arrive as channels_last_3d; weights alike spare a reordering in every layer
-    model = model.to(memory_format=torch.channels_last_3d)
+    lay_channels_last(model)
     check_modalities(model, data["modalities"])
     task = make(
         "task",
@@ -187,6 +186,14 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         enable_checkpointing=training,
     )
     return Parts(datamodule, task, trainer)
+
+
+def lay_channels_last(model: nn.Module) -> None:
+    """Lay filters out as clips arrive, channels last, which spares every layer a reordering."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in model.parameters():
+        if parameter.ndim in layouts:
+            parameter.data = parameter.data.contiguous(memory_format=layouts[parameter.ndim])
 
 
 def check_modalities(model: nn.Module, modalities: Sequence[str]) -> None:
