@@ -80,8 +80,8 @@ def align_classes(config: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         path = config["checkpoint_file"]
         raise CheckpointError(
-            f"{path} knows {len(known)} classes ({', '.join(known[:5])}, ...), "
-            f"but not {', '.join(unknown[:5])} of the data; evaluate it on data with its own classes"
+            f"{path} knows {len(known)} classes ({', '.join(known[:5])}, ...), but not "
+            f"{', '.join(unknown[:5])} of the data; evaluate it on data with its own classes"
         )
     aligned = _relabelled(manifest, known)
     config["manifest"] = {"path": str(aligned.save()), "sha256": aligned.sha256}

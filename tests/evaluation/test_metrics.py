@@ -30,7 +30,7 @@ def with_numpy(scores, count_missing):
     top1 = (order[:, 0] == labels) & seen
     top5 = (order[:, :5] == labels[:, None]).any(1) & seen
     use = np.ones_like(seen) if count_missing else seen
-    classes = [c for c in np.unique(labels[use])]
+    classes = np.unique(labels[use])
     return {
         "video_top1": top1[use].mean(),
         "video_top5": top5[use].mean(),

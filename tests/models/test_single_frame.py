@@ -39,5 +39,5 @@ def test_it_is_the_2d_network_of_timm():
 
 
 def test_an_unknown_backbone_names_some_that_exist():
-    with pytest.raises(ValueError, match=r"model.backbone='resnet19' is no model of timm.*resnet18"):
+    with pytest.raises(ValueError, match=r"backbone='resnet19' is no model of timm.*resnet18"):
         SingleFrame(num_classes=5, backbone="resnet19", pretrained=False, dropout=0.0)

@@ -46,5 +46,5 @@ def test_too_few_frames_for_the_strides():
 
 
 def test_lengths_must_agree():
-    with pytest.raises(ValueError, match=r"model.widths=\[8, 16\] and model.temporal_strides=\[1\]"):
+    with pytest.raises(ValueError, match=r"widths=\[8, 16\] and model.temporal_strides=\[1\]"):
         slow_fusion(temporal_strides=(1,))
