@@ -25,7 +25,8 @@ def evaluate(config: DictConfig) -> None:
     began = time.time()
     ranks = launch.count_ranks(config.trainer)
     with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
-        write_config(align_classes(prepare(config, folder, ranks=ranks)), folder)
+        prepared = prepare(config, folder, ranks=ranks, subsets=(config.subset,))
+        write_config(align_classes(prepared), folder)
     launch.start(folder, "evaluate", ranks=ranks, began=began)
 
 

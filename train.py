@@ -24,7 +24,7 @@ def train(config: DictConfig) -> None:
     began = time.time()
     ranks = launch.count_ranks(config.trainer)
     with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
-        write_config(prepare(config, folder, ranks=ranks), folder)
+        write_config(prepare(config, folder, ranks=ranks, subsets=("train", "val")), folder)
     launch.start(folder, "train", ranks=ranks, began=began)
 
 

@@ -187,6 +187,29 @@ def test_a_damaged_or_missing_checkpoint(evaluate, trained_run, tmp_path):
     assert (code, "no checkpoint at" in said) == (5, True), said
 
 
+def test_wrong_keys_of_an_evaluation(evaluate, trained_run):
+    checkpoint = f"checkpoint={trained_run / 'checkpoints' / 'best.ckpt'}"
+    code, said = evaluate(checkpoint, "views.num_clip=3")
+    assert (code, "did you mean 'views.num_clips'?" in said) == (2, True), said
+    code, said = evaluate(checkpoint, "subset=tset")
+    assert (code, "did you mean 'test'?" in said) == (2, True), said
+
+
+def test_an_option_that_lightning_refuses_and_a_metric_that_does_not_exist(tmp_path):
+    finished = train_tiny(tmp_path / "run", "checkpoint.monitor=val/video_top7_1x1")
+    said = finished.stderr.strip().splitlines()[-1]
+    assert finished.returncode == 2, finished.stderr
+    assert "val/video_top7_1x1" in said
+
+
+def test_data_without_validation_videos(train, videos, tmp_path):
+    table = tmp_path / "my.csv"
+    rows = [f"{name}/{number}.mp4,{name},train" for name in ("jump", "run") for number in range(8)]
+    table.write_text("\n".join(["path,label,subset", *rows]))
+    code, said = train("data=csv", f"data.annotations={table}", f"data.root={videos}")
+    assert (code, "no val videos (train 16, val 0, test 0)" in said) == (2, True), said
+
+
 def test_no_checkpoint_or_several(evaluate):
     code, said = evaluate("views.num_clips=2")
     assert (code, "checkpoint is not set" in said) == (2, True), said

@@ -26,6 +26,8 @@ from omegaconf.errors import OmegaConfBaseException
 from videoclf.build import build, nearest
 from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError, VideoclfError
+from videoclf.reports.redaction import redact_command
+from videoclf.types import SUBSETS
 
 CONF = next(
     folder
@@ -70,6 +72,7 @@ def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str
         if group.is_dir():
             options = sorted(path.stem for path in group.glob("*.yaml") if path.stem[0] != "_")
             choice = override.value()
+            options += ["checkpoint"] if config_name == "evaluate" else []
             if isinstance(choice, str) and choice not in options:
                 return f"{key}={choice}: conf/{key} has no such option" + nearest(choice, options)
         elif not override.is_add():
@@ -128,17 +131,28 @@ def choices() -> dict[str, str]:
 
 
 def command_line() -> str:
-    """Return the command as a user would type it."""
-    return shlex.join(["python", *sys.orig_argv[1:]])
+    """Return the command as a user would type it, without the values of secrets."""
+    return redact_command(shlex.join(["python", *sys.orig_argv[1:]]))
 
 
-def prepare(config: DictConfig, folder: Path, *, ranks: int) -> dict[str, Any]:
+def prepare(
+    config: DictConfig, folder: Path, *, ranks: int, subsets: Sequence[str]
+) -> dict[str, Any]:
     """Check the data, build the manifest and resolve a config for the run in `folder`.
 
+    Args:
+        config: as composed.
+        folder: of the run.
+        ranks: how many processes share the machine's cores.
+        subsets: parts of the data that the run reads.
+
     Raises:
-        ConfigError: a wrong value or annotation, or a subset that training needs is empty.
+        ConfigError: a wrong value or annotation, or one of the subsets is empty.
         DataError: the data root or files are missing.
     """
+    for subset in subsets:
+        if subset not in SUBSETS:
+            raise ConfigError(f"subset={subset} is no part of the data{nearest(subset, SUBSETS)}")
     config = config.copy()
     if config.data.num_workers is None:  # the cores of a rank, at most 8
         config.data.num_workers = max(1, min(8, len(os.sched_getaffinity(0)) // ranks))
@@ -152,6 +166,14 @@ def prepare(config: DictConfig, folder: Path, *, ranks: int) -> dict[str, Any]:
         raise ConfigError(
             "the data give several labels to one video, and task=classification takes one; "
             "choose one by data.label_column, or give each video one label"
+        )
+    counts = manifest.counts()
+    empty = [subset for subset in subsets if not counts[subset]]
+    if empty:
+        have = ", ".join(f"{subset} {count}" for subset, count in counts.items())
+        raise ConfigError(
+            f"the data have no {empty[0]} videos ({have}); list some in the annotations, "
+            "or hold some out by data.val_fraction"
         )
     facts = {
         "data.root": str(data.folder().resolve()),

@@ -24,6 +24,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import yaml
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ProgressBar
 from torch import nn
 
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str]) -> int:
         _run(kind, folder)
     except VideoclfError as error:
         return _leave(error, folder, rank)
+    except MisconfigurationException as error:  # Lightning's word for a wrong option
+        return _leave(ConfigError(" ".join(str(error).split())), folder, rank)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
