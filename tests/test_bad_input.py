@@ -206,7 +206,9 @@ def test_data_without_validation_videos(train, videos, tmp_path):
     table = tmp_path / "my.csv"
     rows = [f"{name}/{number}.mp4,{name},train" for name in ("jump", "run") for number in range(8)]
     table.write_text("\n".join(["path,label,subset", *rows]))
-    code, said = train("data=csv", f"data.annotations={table}", f"data.root={videos}")
+    code, said = train(
+        "data=csv", f"data.annotations={table}", f"data.root={videos}", "data.val_fraction=0"
+    )
     assert (code, "no val videos (train 16, val 0, test 0)" in said) == (2, True), said
 
 

@@ -119,7 +119,7 @@ class ConvUnit(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv3d(inputs, outputs, kernel, stride, bias=False)
-        self.norm = nn.BatchNorm3d(outputs, eps=1e-3, momentum=0.01)
+        self.norm = nn.BatchNorm3d(outputs, eps=1e-3)
         if stride == (1, 1, 1):
             self.conv.padding = (kernel // 2,) * 3  # an odd kernel pads alike on both sides
         nn.init.trunc_normal_(self.conv.weight, std=(2 / (inputs * kernel**3)) ** 0.5)
