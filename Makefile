@@ -21,11 +21,12 @@ demo: setup ## train, evaluate and report on the embedded data (under 3 minutes 
 	$(RUN) train.py
 	@echo; echo "Open the report.html of the newest folder in runs/moving_shapes-slow_fusion."
 
+# one thread a test process: more of them than cores fight over the cores
 test: setup ## the tests
-	$(RUN) -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)
 
 test-all: setup ## the tests and the slow ones
-	$(RUN) -m pytest -n $(JOBS) -m ''
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) -m ''
 
 lint: setup ## ruff: style, imports, docstrings, banned modules
 	$(VENV)/bin/ruff check .
