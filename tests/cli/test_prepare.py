@@ -1,6 +1,7 @@
 """`videoclf prepare` from the command line to files that `data=csv` trains on."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,20 +14,25 @@ from videoclf.cli import main
 from videoclf.cli.composing import build_data, compose_train
 from videoclf.readers.pyav import PyavReader
 
-FAST = {"preset": "ultrafast"}
 ENCODING = ("--short-side", "32", "--preset", "ultrafast", "--processes", "1")
 
 
-@pytest.fixture
-def videos(tmp_path):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
     """Two classes of four videos each, every frame with a number of its own."""
-    root = tmp_path / "videos"
+    root = tmp_path_factory.mktemp("drawn")
     for place in range(8):
         folder = root / f"class {place % 2}"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         numbers = range(place * 20, place * 20 + 20)
         write_barcodes(folder / f"{place}.avi", numbers, codec="mpeg4", options={"bf": "2"})
     return root
+
+
+@pytest.fixture
+def videos(drawn, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(drawn, tmp_path / "videos")
 
 
 def run(capsys, *arguments):
@@ -140,21 +146,21 @@ def test_a_killed_preparation_goes_on(capsys, videos, tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "videoclf", *arguments])
     try:
         deadline = time.monotonic() + 60
-        while len(list(out_folder.rglob("*.mp4"))) < 2 and time.monotonic() < deadline:
+        while len(list(out_folder.rglob("*.mp4"))) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
     finally:
         process.kill()
         process.wait()
     time.sleep(0.1)  # the kernel ends the worker with it
     before = {path: path.stat().st_mtime_ns for path in out_folder.rglob("*.mp4")}
-    assert 2 <= len(before) < 8
+    assert 3 <= len(before) < 8
     for path in before:  # whole, each one
         with PyavReader(str(path), cache=False) as reader:
             assert reader.num_frames == 100
     code, out, err = run(capsys, *arguments)
     assert code == 0, err
     ready = int(err[0].split()[-4])
-    assert len(before) - 1 <= ready <= len(before)
+    assert 1 <= ready <= len(before)  # the last ones may not be noted yet: they are done again
     assert out[-2].startswith("8 of 8 records are in ")
     kept = [path for path, time in before.items() if path.stat().st_mtime_ns == time]
     assert len(kept) == ready

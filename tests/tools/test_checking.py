@@ -73,8 +73,10 @@ def test_problems_between_files(videos, check, tmp_path):
     assert [each["num_frames"] for each in files] == [10, 10, None, 10, 10]
 
 
-def test_a_copy_in_another_subset_is_called_so(videos, check):
-    rows = manifest(["a.mp4", "x/same.mp4", "nowhere.mp4"], ["train", "test", "val"])
+def test_problems_of_records(videos, check):
+    paths = ["a.mp4", "a.mp4", "x/same.mp4", "nowhere.mp4"]
+    times = {"starts": [0.0, 7.5, None, None], "ends": [0.2, 9.0, None, None]}
+    rows = manifest(paths, ["train", "train", "test", "val"], **times)
     found, _, _ = check(VideoSource(videos, manifest=rows))
     assert found == [
         ("nowhere.mp4", "missing", "is not there"),
@@ -83,14 +85,8 @@ def test_a_copy_in_another_subset_is_called_so(videos, check):
             "duplicate",
             "same content as a.mp4, which is in train; this one is in test",
         ),
+        ("a.mp4", "record", "a record starts at 7.5 s, and the last frame is at 0.36 s"),
     ]
-
-
-def test_records_behind_the_end(videos, check):
-    rows = manifest(["a.mp4"] * 3, ["train"] * 3, starts=[0.0, 0.3, 7.5], ends=[0.2, 0.4, 9.0])
-    found, _, _ = check(VideoSource(videos, manifest=rows))
-    reason = "a record starts at 7.5 s, and the last frame is at 0.36 s"
-    assert found == [("a.mp4", "record", reason)]
 
 
 def test_changes_since_an_earlier_check(videos, check, tmp_path):
