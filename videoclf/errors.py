@@ -41,6 +41,10 @@ class UnreadableVideoError(DataError):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[UnreadableVideoError], tuple[str, str]]:
+        """Travel from a worker process by its two arguments, not by its text."""
+        return type(self), (self.path, self.reason)
+
 
 class NonFiniteLossError(VideoclfError):
     """The loss is NaN or infinite; raised before the optimiser steps."""

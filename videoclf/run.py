@@ -6,13 +6,11 @@ folder's resolved `config.yaml`, and leaves its error, if any, for the launching
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import inspect
 import json
 import logging
 import os
-import signal
 import sys
 import time
 import warnings
@@ -35,6 +33,7 @@ from videoclf.data.manifest import Manifest
 from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError, WorkerError
 from videoclf.evaluation.evaluator import Evaluation, evaluate
 from videoclf.launch import error_file
+from videoclf.parent import die_with_parent
 from videoclf.progress import progress_callback
 from videoclf.reports.environment import collect_environment
 from videoclf.reports.writer import write_results
@@ -67,7 +66,7 @@ class Parts:
 def main(arguments: Sequence[str]) -> int:
     """Run one rank; return its exit code."""
     kind, folder = arguments[0], Path(arguments[1])
-    _die_with_parent()
+    die_with_parent()
     for category, message in QUIET:
         warnings.filterwarnings("ignore", message, category)
     for name in ("pytorch_lightning", "lightning_fabric"):
@@ -266,13 +265,6 @@ def _leave(error: VideoclfError, folder: Path, rank: int) -> int:
     }
     error_file(folder, rank).write_text(json.dumps(said), encoding="utf-8")
     return error.exit_code
-
-
-def _die_with_parent() -> None:
-    """Let the kernel end this process when the launching one dies (Linux)."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 if __name__ == "__main__":
