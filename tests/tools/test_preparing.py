@@ -150,10 +150,12 @@ def test_class_names_that_a_table_cannot_hold(name):
 
 
 def test_a_file_that_takes_too_long_leaves_nothing(tmp_path, prepare):
-    write_barcodes(tmp_path / "root" / "a[1].mp4", range(5), options=FAST)
+    # half a second of work, against a limit of a fiftieth
+    large = {"height": 1080, "width": 1920}
+    write_barcodes(tmp_path / "root" / "a[1].mp4", range(60), options=FAST, **large)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".a[1].mp4.abc.part").touch()  # as a killed process would
-    _, problems, table = prepare(manifest(["a[1].mp4"]), seconds=1e-6)
-    assert problems == [("a[1].mp4", "too slow", "took longer than 1e-06 s")]
+    _, problems, table = prepare(manifest(["a[1].mp4"]), seconds=0.02)
+    assert problems == [("a[1].mp4", "too slow", "took longer than 0.02 s")]
     assert table == []
     assert not list((tmp_path / "out").glob(".*.part"))
