@@ -73,3 +73,12 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         write_video(tmp_path / "a" / "b.mp4", noise(0)[:, :31], frames_per_second=25)
     write_video(tmp_path / "a" / "c.mp4", noise(0), frames_per_second=25)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["c.mp4"]
+
+
+def test_lossless_greys_that_video_holds_take_the_small_way(decode):
+    greys = np.array([8, 24, 44, 64, 79, 128, 180, 192, 208, 228, 248], np.uint8)
+    frames = np.random.default_rng(0).choice(greys, (4, 32, 48))[..., None].repeat(3, axis=3)
+    file = encode_frames(frames, frames_per_second=25, lossless=True)
+    with av.open(io.BytesIO(file)) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+    np.testing.assert_array_equal(decode(file), frames)

@@ -32,8 +32,9 @@ def encode_frames(
     Args:
         frames: uint8 (T, H, W, 3), RGB; H and W even.
         frames_per_second: frame rate, constant.
-        lossless: keep each RGB value exactly (H.264 High 4:4:4 Predictive in RGB, about five times
-            the size); otherwise YUV 4:2:0 at `QUANTISER`, which every player shows.
+        lossless: keep each RGB value exactly: YUV 4:2:0 where all frames come back from it as they
+            were, as some greys do, else H.264 High 4:4:4 Predictive in RGB, about five times the
+            size; otherwise YUV 4:2:0 at `QUANTISER`, which every player shows.
 
     Returns:
         The whole file.
@@ -49,11 +50,15 @@ def encode_frames(
     if height % 2 or width % 2:
         raise ValueError(f"frames are {width}x{height}; 4:2:0 video needs even sides")
     quantiser = 0 if lossless else QUANTISER
+    pictures = [
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24") for frame in frames
+    ]
+    in_rgb = lossless and not all(map(_comes_back, pictures))
     file = io.BytesIO()
     # +bitexact leaves out the library's version and the time of writing
     with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(
-            "libx264rgb" if lossless else "libx264",
+            "libx264rgb" if in_rgb else "libx264",
             rate=frames_per_second,
             options={
                 "preset": "veryfast",
@@ -63,13 +68,18 @@ def encode_frames(
             },
         )
         stream.width, stream.height = width, height
-        stream.pix_fmt = "rgb24" if lossless else "yuv420p"
+        stream.pix_fmt = "rgb24" if in_rgb else "yuv420p"
         stream.thread_count = 1
-        for array in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-            container.mux(stream.encode(frame))
+        for picture in pictures:
+            container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return file.getvalue()
+
+
+def _comes_back(picture: av.VideoFrame) -> bool:
+    """Return whether a picture survives the way to YUV 4:2:0 and back, bit by bit."""
+    back = picture.reformat(format="yuv420p").reformat(format="rgb24")
+    return np.array_equal(back.to_ndarray(), picture.to_ndarray())
 
 
 def write_video(
