@@ -47,7 +47,7 @@ def test_an_event_later_is_another_event():
 
 def test_a_clip_without_motion_gives_the_2d_networks_features(flat):
     model = early_fusion().eval()
-    model.load_2d_weights(flat.state_dict())
+    model.load_image_weights(flat.state_dict())
     frame = torch.randn(2, 3, 32, 32)
     still = frame.unsqueeze(2).expand(-1, -1, 8, -1, -1)
     torch.testing.assert_close(model.features(still), flat(frame), atol=1e-4, rtol=1e-4)
@@ -55,7 +55,7 @@ def test_a_clip_without_motion_gives_the_2d_networks_features(flat):
 
 def test_averaged_colours_give_every_channel_the_same_filters(flat):
     model = early_fusion(average_colours=True).eval()
-    model.load_2d_weights(flat.state_dict())
+    model.load_image_weights(flat.state_dict())
     first = next(w for w in model.cnn.parameters() if w.ndim == 4)
     assert first.shape[1] == 24
     torch.testing.assert_close(first, first[:, :1].expand_as(first))
@@ -95,7 +95,7 @@ def test_wrong_shapes_and_weights(flat):
     weights = dict(flat.state_dict())
     weights["conv1.0.weight"] = torch.zeros(16, 3, 5, 5)
     with pytest.raises(ValueError, match=r"conv1.0.weight \(16, 3, 5, 5\) is not that of a first"):
-        model.load_2d_weights(weights)
+        model.load_image_weights(weights)
     del weights["conv1.0.weight"]
     with pytest.raises(ValueError, match=r"(?s)not those of this backbone: .*Missing key.*conv1.0"):
-        model.load_2d_weights(weights)
+        model.load_image_weights(weights)

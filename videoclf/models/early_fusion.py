@@ -24,6 +24,7 @@ from torch import nn
 
 from videoclf.models.blocks.backbone_2d import create_backbone, feature_shape
 from videoclf.models.blocks.clip_shape import check_clip
+from videoclf.models.blocks.stacked_frames import load_spread_weights, stack_frames
 
 
 class EarlyFusion(nn.Module):
@@ -62,39 +63,27 @@ class EarlyFusion(nn.Module):
         )
         if pretrained:
             flat = create_backbone(backbone, pretrained=True, image_size=image_size)
-            self.load_2d_weights(flat.state_dict())
+            self.load_image_weights(flat.state_dict())
         (width,) = feature_shape(self.cnn, name=backbone, image_size=image_size, channels=channels)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, num_classes)
 
-    def load_2d_weights(self, state_dict: Mapping[str, torch.Tensor]) -> None:
+    def load_image_weights(self, state_dict: Mapping[str, torch.Tensor]) -> None:
         """Load the weights of the same backbone for single frames, (O, 3, h, w) filters first.
 
         Raises:
             ValueError: weights of another network.
         """
-        weights = dict(state_dict)
-        for name, wide in self.cnn.state_dict().items():
-            flat = weights.get(name)
-            if flat is None or flat.shape == wide.shape:
-                continue
-            expected = (wide.shape[0], 3, *wide.shape[2:])
-            if tuple(flat.shape) != expected:
-                raise ValueError(
-                    f"the weight {name} {tuple(flat.shape)} is not that of a first convolution "
-                    f"{expected} for single frames; load weights of the same backbone"
-                )
-            weights[name] = spread_over_frames(flat, self.num_frames, self.average_colours)
-        try:
-            self.cnn.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ValueError(f"the weights are not those of this backbone: {error}") from error
+        load_spread_weights(
+            self.cnn,
+            state_dict,
+            lambda flat: spread_over_frames(flat, self.num_frames, self.average_colours),
+        )
 
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Encode clips (B, 3, T, H, W) -> features before the classifier (B, D)."""
         check_clip(rgb, num_frames=self.num_frames)
-        stacked = rgb.transpose(1, 2).flatten(1, 2)  # (B, T * 3, H, W): RGB RGB ... RGB
-        features: torch.Tensor = self.cnn(stacked)  # (B, D)
+        features: torch.Tensor = self.cnn(stack_frames(rgb))  # (B, D)
         return features
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:

@@ -16,22 +16,26 @@ def check_clip(
     min_frames: int = 1,
     image_size: int | None = None,
     min_pixels: int = 1,
+    channels: int = 3,
 ) -> None:
     """Hold a batch of clips against what a model takes.
 
     Args:
-        rgb: what should be clips (B, 3, T, H, W).
+        rgb: what should be clips (B, 3, T, H, W); flow has 2 channels.
         num_frames: T, where the model's weights fix it.
         min_frames: least T that the model's strides leave a frame of.
         image_size: H and W, where the model's weights fix them.
         min_pixels: least H and W.
+        channels: 3 of rgb, 2 of flow.
 
     Raises:
         ValueError: another shape.
     """
     shape = tuple(rgb.shape)
-    if len(shape) != 5 or shape[1] != 3:
-        raise ValueError(f"a batch of clips is (B, 3, T, H, W), not {shape}; permute its axes")
+    if len(shape) != 5 or shape[1] != channels:
+        raise ValueError(
+            f"a batch of clips is (B, {channels}, T, H, W), not {shape}; permute its axes"
+        )
     frames, height, width = shape[2:]
     if num_frames is not None and frames != num_frames:
         raise ValueError(
