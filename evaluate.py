@@ -1,6 +1,7 @@
 """Evaluate a checkpoint on many views: read its config, compose, start the rank(s).
 
 python evaluate.py checkpoint=runs/x/checkpoints/best.ckpt [views.num_clips=10 views.num_crops=3]
+python evaluate.py 'checkpoint=[rgb.ckpt,flow.ckpt]' 'ensemble.weights=[1,1.5]'
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from omegaconf import DictConfig
 from videoclf import launch
 from videoclf.config import CONF, default_name, prepare, run_entry_point, write_config
 from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options
+from videoclf.members import evaluate_members
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
@@ -25,9 +27,14 @@ def evaluate(config: DictConfig) -> None:
     began = time.time()
     ranks = launch.count_ranks(config.trainer)
     with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
-        prepared = prepare(config, folder, ranks=ranks, subsets=(config.subset,))
-        write_config(align_classes(prepared), folder)
-    launch.start(folder, "evaluate", ranks=ranks, began=began)
+        prepared = align_classes(prepare(config, folder, ranks=ranks, subsets=(config.subset,)))
+        write_config(prepared, folder)
+    if config.members:
+        evaluated = evaluate_members(folder, prepared, ranks=ranks, began=began)
+        write_config({**prepared, "member_folders": evaluated}, folder)
+        launch.start(folder, "ensemble", ranks=1, began=began)
+    else:
+        launch.start(folder, "evaluate", ranks=ranks, began=began)
 
 
 def main() -> None:

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from hydra import compose
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
 
 from videoclf import checkpoint_file
 from videoclf.data.manifest import Manifest
@@ -25,20 +29,23 @@ SETTLED = {"recipe": "default"} | dict.fromkeys(("sampler", "transform", "model"
 def offer_checkpoint_options(arguments: list[str]) -> list[str]:
     """Register the option `checkpoint` of each group; return the arguments to compose with.
 
+    Of several checkpoints the first one's settings are offered, and all stand in `members`.
+
     Raises:
-        ConfigError: no single checkpoint is named.
+        ConfigError: no checkpoint is named, or settings of an ensemble for a single one.
         CheckpointError: it is missing or damaged.
     """
     flags = [text for text in arguments if text.startswith("checkpoint=")]
-    given = [text.partition("=")[2] for text in flags]
     config: dict[str, Any] = {}
-    if given:
-        if "," in given[-1] or given[-1].startswith("["):
-            raise ConfigError(
-                f"checkpoint={given[-1]} must be one path; evaluate several one after another"
-            )
-        description = checkpoint_file.describe(Path(given[-1].strip("'\"")))
-        config = _with_interpolations(description["config"])
+    members: list[str] = []
+    if flags:
+        named_paths = _paths(flags[-1])
+        if len(named_paths) > 1:
+            members = [f"members=[{','.join(map(_quoted, named_paths))}]"]
+        else:
+            _refuse_ensemble(arguments)
+        config = _with_interpolations(checkpoint_file.describe(Path(named_paths[0]))["config"])
+        flags, arguments = flags[-1:], [text for text in arguments if text not in flags[:-1]]
     elif not any(text in ("-h", "--help", "--hydra-help") for text in arguments):
         raise ConfigError("checkpoint is not set; give checkpoint=runs/.../checkpoints/best.ckpt")
     store = ConfigStore.instance()
@@ -47,11 +54,54 @@ def offer_checkpoint_options(arguments: list[str]) -> list[str]:
     named = {text.partition("=")[0] for text in arguments}
     # `checkpoint` is a group of the training config, so Hydra would look for an option of it
     renamed = [
-        text.replace("checkpoint=", "checkpoint_file=", 1) if text in flags else text
+        f"checkpoint_file={_quoted(named_paths[0])}" if text in flags else text
         for text in arguments
-    ]
+    ] + members
     settled = SETTLED | ({"name": f"{config['name']}-evaluation"} if config else {})
     return renamed + [f"{key}={value}" for key, value in settled.items() if key not in named]
+
+
+def compose_member(path: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose the evaluation of one checkpoint of several, in a process where Hydra has started."""
+    arguments = offer_checkpoint_options(["evaluate.py", f"checkpoint={_quoted(path)}", *overrides])
+    return compose(config_name="evaluate", overrides=arguments[1:])
+
+
+def _paths(override: str) -> list[str]:
+    """Return the paths of `checkpoint=a.ckpt` or `checkpoint=[a.ckpt,b.ckpt]`.
+
+    Raises:
+        ConfigError: neither.
+    """
+    try:
+        value = OverridesParser.create().parse_override(override).value()
+    except HydraException:
+        value = None
+    paths = [value] if isinstance(value, str) else value
+    if not isinstance(paths, list) or not paths or not all(isinstance(p, str) for p in paths):
+        raise ConfigError(
+            f"{override} names no checkpoint; "
+            "give checkpoint=a.ckpt or 'checkpoint=[a.ckpt,b.ckpt]'"
+        )
+    return [str(path) for path in paths]
+
+
+def _quoted(path: str) -> str:
+    """Quote a path for Hydra's grammar, where =, commas and spaces mean something."""
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _refuse_ensemble(arguments: Sequence[str]) -> None:
+    """Refuse settings of an ensemble where there is one checkpoint.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    for text in arguments:
+        if text.lstrip("+~").startswith(("ensemble.", "ensemble=")):
+            raise ConfigError(
+                f"{text} is for several checkpoints; name them as 'checkpoint=[a.ckpt,b.ckpt]'"
+            )
 
 
 def _with_interpolations(config: dict[str, Any]) -> dict[str, Any]:

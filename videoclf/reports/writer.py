@@ -44,6 +44,8 @@ def write_results(
     scores = evaluation.scores
     protocol = {"subset": evaluation.subset, **_without_target(config["views"])}
     protocol |= {"ema_decay": config.get("ema_decay")}
+    if config.get("members"):
+        protocol |= {"ensemble": _without_target(config["ensemble"]), "members": config["members"]}
     results = Results(
         metrics=evaluation.metrics,
         counts={
