@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format type clean
+.PHONY: help setup demo test test-all fuzz chaos bench lint format type clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,15 @@ test: setup ## the tests
 
 test-all: setup ## the tests and the slow ones
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) -m ''
+
+fuzz: setup ## read 1,000 altered videos, in under a minute; FUZZ="--reader decord --files 10000"
+	OMP_NUM_THREADS=1 $(RUN) -m tests.readers.fuzz $(FUZZ)
+
+bench: setup ## measure, and rewrite the table in docs/benchmarks.md; BENCH="growth" for some of it
+	$(RUN) benchmarks/table.py $(if $(MACHINE),--machine "$(MACHINE)") $(BENCH)
+
+chaos: setup ## kill a run 20 times, go on, compare; takes minutes; CHAOS="--kills 50 --seed 1"
+	OMP_NUM_THREADS=1 $(RUN) -m tests.chaos $(CHAOS)
 
 lint: setup ## ruff: style, imports, docstrings, banned modules
 	$(VENV)/bin/ruff check .

@@ -1,6 +1,7 @@
 """Train a video classifier: compose the config, make the run folder, start the rank(s).
 
 python train.py [model=slow_fusion] [data=moving_shapes] [key=value ...] [-m for a sweep]
+python train.py resume=<run folder>
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what went wrong instead of printing it
 
@@ -15,17 +17,29 @@ import hydra
 from omegaconf import DictConfig
 
 from videoclf import launch
-from videoclf.config import CONF, default_name, prepare, run_entry_point, write_config
+from videoclf.config import (
+    CONF,
+    changes_beside,
+    default_name,
+    prepare,
+    run_entry_point,
+    write_config,
+)
+from videoclf.resume import resume
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def train(config: DictConfig) -> None:
     """One job: everything that needs no torch, then the ranks as fresh processes."""
     began = time.time()
+    if config.resume is not None:
+        resume(Path(config.resume), changes_beside("resume"), began=began)
+        return
     ranks = launch.count_ranks(config.trainer)
     with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
         write_config(prepare(config, folder, ranks=ranks, subsets=("train", "val")), folder)
-    launch.start(folder, "train", ranks=ranks, began=began)
+    with launch.claimed(folder):
+        launch.start(folder, "train", ranks=ranks, began=began)
 
 
 if __name__ == "__main__":

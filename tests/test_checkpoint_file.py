@@ -1,10 +1,11 @@
 import io
+import resource
 
 import pytest
 import torch
 
 from videoclf import checkpoint_file, checkpoints
-from videoclf.errors import CheckpointError
+from videoclf.errors import CheckpointError, StorageError
 
 
 @pytest.fixture
@@ -62,3 +63,19 @@ def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
         checkpoint_file.write(archive, saved, {})
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_a_save_without_room_keeps_the_one_before(saved):
+    """A limit on the size of files stands for a full disk: the kernel refuses the write."""
+    archive = io.BytesIO()
+    torch.save({"state_dict": {"model.weight": torch.zeros(100_000)}}, archive)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StorageError, match=r"a.ckpt \(0.4 MB\): .*; the one before it is kept"):
+            checkpoint_file.write(archive, saved, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    content = torch.load(saved, weights_only=True)
+    assert torch.equal(content["state_dict"]["model.weight"], torch.arange(1000.0))
+    assert [path.name for path in saved.parent.iterdir()] == ["a.ckpt"]

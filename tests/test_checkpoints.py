@@ -58,9 +58,11 @@ def test_a_pickled_payload_is_refused_not_run(tmp_path, monkeypatch):
     [
         ({"mode": "most"}, "checkpoint.mode='most' must be"),
         ({"every_n_steps": 0}, "checkpoint.every_n_steps=0 must be"),
+        ({"every_n_minutes": 0}, "checkpoint.every_n_minutes=0 must be"),
     ],
 )
 def test_wrong_values_are_refused(changes, message):
-    settings = {"monitor": "val/video_top1_1x1", "mode": "max", "every_n_steps": None}
+    settings = {"monitor": "val/video_top1_1x1", "mode": "max"}
+    settings |= {"every_n_steps": None, "every_n_minutes": None}
     with pytest.raises(ValueError, match=message):
         CheckpointPolicy(**{**settings, **changes})

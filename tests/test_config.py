@@ -5,10 +5,13 @@ import inspect
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from tests.models.contract import configured
 from videoclf.build import find_target
 from videoclf.config import CONF, explain, valid_keys
+from videoclf.models.blocks.non_local import NonLocalBlock
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 OPTIONS = [file for file in FILES if len(file.parts) > 1 and not file.name.startswith("_")]
@@ -102,3 +105,19 @@ def test_keys_of_the_chosen_option_are_valid():
     keys = valid_keys("train", ["model=single_frame"])
     assert "model.backbone" in keys
     assert "model.widths" not in keys
+
+
+def test_a_sweep_of_non_local_blocks_names_models_that_can_be_built():
+    file = yaml.safe_load((CONF / "sweep" / "non_local.yaml").read_text(encoding="utf-8"))
+    ((key, values),) = file["hydra"]["sweeper"]["params"].items()
+    override = OverridesParser.create().parse_override(f"{key}={values}")
+    choices = list(override.sweep_string_iterator())
+    assert len(choices) == 7
+    blocks = []
+    for choice in choices:
+        config = composed("sweep=non_local", f"{key}={choice}")
+        places = config["model"]["non_local_places"]
+        model = configured("resnet_3d_small", non_local_places=places)
+        blocks.append(sum(isinstance(m, NonLocalBlock) for m in model.modules()))
+        assert config["model"]["_target_"].endswith("ResNet3D")
+    assert blocks == [0, 1, 1, 1, 1, 2, 4]

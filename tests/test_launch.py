@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -93,6 +94,18 @@ def test_the_first_error_of_ours_is_the_cause(tmp_path):
         launch._raise_first(tmp_path, [3, 4], [1, 0])
     assert raised.value.exit_code == 4
     assert not list(tmp_path.iterdir())
+
+
+def test_a_rank_that_could_not_even_say_that_the_disk_is_full(tmp_path):
+    with pytest.raises(StorageError, match=f"can be written to {tmp_path}: the disk is full"):
+        launch._raise_first(tmp_path, [6], [0])
+
+
+def test_the_command_to_go_on_can_be_typed_as_it_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert launch.resume_command(tmp_path / "runs/a") == "python train.py resume=runs/a"
+    odd = launch.resume_command(tmp_path / "my runs=1")
+    assert shlex.split(odd)[-1] == "resume='my runs=1'"
 
 
 def test_a_rank_that_dies_without_a_word(tmp_path):

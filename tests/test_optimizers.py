@@ -2,18 +2,29 @@ import pytest
 import torch
 from torch import nn
 
+from tests.models.contract import configured
+from videoclf.errors import ConfigError
 from videoclf.optimizers import SGD, AdamW, parameter_groups, warmup_cosine
 
 SCHEDULE = {"learning_rate": 0.1, "weight_decay": 0.01, "warmup_fraction": 0.1}
-SCHEDULE["final_fraction"] = 0.0
+SCHEDULE |= {"final_fraction": 0.0, "head_learning_rate_factor": 1.0}
 
 
 def network():
     return nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 2))
 
 
+def groups_of(model, head_learning_rate_factor=1.0):
+    return parameter_groups(
+        model,
+        learning_rate=0.1,
+        weight_decay=0.01,
+        head_learning_rate_factor=head_learning_rate_factor,
+    )
+
+
 def test_norms_and_biases_do_not_decay():
-    decayed, others = parameter_groups(network(), 0.01)
+    decayed, others = groups_of(network())
     assert [p.ndim for p in decayed["params"]] == [5, 2]
     assert [p.ndim for p in others["params"]] == [1, 1, 1, 1]
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.01, 0.0)
@@ -22,8 +33,32 @@ def test_norms_and_biases_do_not_decay():
 def test_frozen_parameters_are_left_out():
     model = network().requires_grad_(False)
     model[3].requires_grad_(True)
-    groups = parameter_groups(model, 0.01)
+    groups = groups_of(model)
     assert sum(p.numel() for group in groups for p in group["params"]) == 4 * 2 + 2
+
+
+def test_the_class_head_has_a_rate_of_its_own():
+    model = configured("slow_fusion")
+    groups = groups_of(model, head_learning_rate_factor=10.0)
+    assert [group["lr"] for group in groups] == pytest.approx([0.1, 0.1, 1.0, 1.0])
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0, 0.01, 0.0]
+    assert groups[2]["params"][0] is model.classifier.weight
+    assert groups[3]["params"][0] is model.classifier.bias
+    everything = [id(p) for group in groups for p in group["params"]]
+    assert sorted(everything) == sorted(id(p) for p in model.parameters())
+    with pytest.raises(ConfigError, match=r"head_learning_rate_factor=2.0: Sequential has no lin"):
+        groups_of(network(), head_learning_rate_factor=2.0)
+
+
+def test_warmup_and_cosine_scale_both_rates_alike():
+    model = configured("slow_fusion")
+    factory = AdamW(**{**SCHEDULE, "head_learning_rate_factor": 10.0}, betas=(0.9, 0.99))
+    optimizer, schedule = factory(model, 20)
+    for _ in range(20):
+        backbone, *_, head = (group["lr"] for group in optimizer.param_groups)
+        assert head == pytest.approx(10 * backbone)
+        optimizer.step()
+        schedule.step()
 
 
 def test_the_schedule_warms_up_and_follows_half_a_cosine():
@@ -67,7 +102,13 @@ def test_factories_build_the_optimiser_and_step_its_rate(factory, cls):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("learning_rate", 0), ("weight_decay", -1), ("warmup_fraction", 1), ("final_fraction", 2)],
+    [
+        ("learning_rate", 0),
+        ("weight_decay", -1),
+        ("warmup_fraction", 1),
+        ("final_fraction", 2),
+        ("head_learning_rate_factor", 0),
+    ],
 )
 def test_wrong_values_are_refused(key, value):
     with pytest.raises(ValueError, match=f"optimizer.{key}={value} must be"):

@@ -17,8 +17,10 @@ from videoclf.errors import ConfigError
 
 #: Modules of ours whose classes a config may name; a model's file is found below `models`.
 OWN_MODULES = (
+    "videoclf.batch_norm",
     "videoclf.checkpoints",
     "videoclf.data.formats",
+    "videoclf.evaluation.ensemble",
     "videoclf.evaluation.views",
     "videoclf.generated",
     "videoclf.loggers",

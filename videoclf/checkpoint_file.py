@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from videoclf.cache import atomic_write
-from videoclf.errors import CheckpointError
+from videoclf.errors import CheckpointError, StorageError
 
 _ENTRY = "archive/videoclf.json"  # torch wants every file of the archive below this folder
 _PREFIX = b"sha256:"
@@ -26,15 +26,25 @@ def write(archive: io.BytesIO, path: Path, description: Mapping[str, Any]) -> No
     """Seal an archive that `torch.save` made, and move it to `path` whole.
 
     The hash covers every byte before the comment's length field.
+
+    Raises:
+        StorageError: there is no room; what was at `path` is still there.
     """
     with zipfile.ZipFile(archive, "a") as appended:
         appended.writestr(_ENTRY, json.dumps(description, ensure_ascii=False))
     content = archive.getbuffer()[:-2]  # a zip without comment ends in its length, two zero bytes
     comment = _PREFIX + hashlib.sha256(content).hexdigest().encode()
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        file.write(content)
-        file.write(len(comment).to_bytes(2, "little") + comment)
-        file.flush()
+    try:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            file.write(len(comment).to_bytes(2, "little") + comment)
+            file.flush()
+    except OSError as error:
+        needed = len(content) + 2 + len(comment)
+        kept = "; the one before it is kept" if path.is_file() else ""
+        raise StorageError(
+            f"cannot write {path} ({needed / 1e6:.1f} MB): {error.strerror}{kept}; make room"
+        ) from error
 
 
 def verify(path: Path) -> None:

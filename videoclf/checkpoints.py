@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from videoclf import checkpoint_file
 from videoclf.errors import CheckpointError
+from videoclf.save_points import SavePoints, progress_of
+from videoclf.stop_signals import StopSignals
 
 
 class SealedCheckpointIO(CheckpointIO):
@@ -35,7 +36,8 @@ class SealedCheckpointIO(CheckpointIO):
         """Write a checkpoint beside its target, synced, then rename it."""
         archive = io.BytesIO()
         torch.save(checkpoint, archive)
-        checkpoint_file.write(archive, Path(path), self.description)
+        description = {**self.description, "progress": progress_of(checkpoint)}
+        checkpoint_file.write(archive, Path(path), description)
 
     def load_checkpoint(
         self,
@@ -92,44 +94,49 @@ def load_model(path: Path, model: torch.nn.Module) -> None:
 
 
 class CheckpointPolicy:
-    """Keep `best.ckpt` by a metric and `last.ckpt`.
+    """Keep `best.ckpt` by a metric, and `last.ckpt` to go on from.
 
     Args:
-        monitor: metric that chooses the best.
+        monitor: validation metric that chooses the best.
         mode: `max` or `min`.
-        every_n_steps: also write `last.ckpt` every so many steps; null writes it every epoch.
+        every_n_steps: write `last.ckpt` every so many steps too; null writes it before each
+            validation and after each epoch only.
+        every_n_minutes: likewise, every so many minutes.
 
     Raises:
         ValueError: a value out of range.
     """
 
     def __init__(
-        self, *, monitor: str, mode: Literal["max", "min"], every_n_steps: int | None
+        self,
+        *,
+        monitor: str,
+        mode: Literal["max", "min"],
+        every_n_steps: int | None,
+        every_n_minutes: float | None,
     ) -> None:
         if mode not in ("max", "min"):
             raise ValueError(f"checkpoint.mode={mode!r} must be 'max' or 'min'")
         if every_n_steps is not None and every_n_steps < 1:
             raise ValueError(f"checkpoint.every_n_steps={every_n_steps} must be at least 1")
+        if every_n_minutes is not None and every_n_minutes <= 0:
+            raise ValueError(f"checkpoint.every_n_minutes={every_n_minutes} must be above 0")
         self.monitor = monitor
         self.mode = mode
         self.every_n_steps = every_n_steps
+        self.every_n_minutes = every_n_minutes
 
-    def callbacks(self, folder: Path) -> list[ModelCheckpoint]:
-        """Return the callbacks that write to a run's folder of checkpoints."""
-        best = ModelCheckpoint(
-            dirpath=folder,
-            filename="best",
+    def save_points(
+        self, folder: Path, *, seed: int, stop: StopSignals, began: float
+    ) -> SavePoints:
+        """Return the callback that writes to a run's folder of checkpoints."""
+        return SavePoints(
+            folder=folder,
             monitor=self.monitor,
             mode=self.mode,
-            save_top_k=1,
-            enable_version_counter=False,
+            every_n_steps=self.every_n_steps,
+            every_n_minutes=self.every_n_minutes,
+            seed=seed,
+            stop=stop,
+            began=began,
         )
-        last = ModelCheckpoint(
-            dirpath=folder,
-            filename="last",
-            save_top_k=1,
-            every_n_train_steps=self.every_n_steps,
-            save_on_train_epoch_end=None if self.every_n_steps else True,
-            enable_version_counter=False,
-        )
-        return [best, last]

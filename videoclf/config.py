@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from videoclf.build import build, nearest
 from videoclf.data.source import VideoData
-from videoclf.errors import ConfigError, VideoclfError
+from videoclf.errors import ConfigError, VideoclfError, end_with
 from videoclf.reports.redaction import redact_command
 from videoclf.types import SUBSETS
 
@@ -44,19 +44,12 @@ def run_entry_point(task: Callable[[], Any]) -> int:
     try:
         task()
     except VideoclfError as error:
-        return _fail(str(error), error.exit_code)
+        return end_with(str(error), error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
-        return _fail(explain(error, sys.argv[1:], Path(sys.argv[0]).stem), ConfigError.exit_code)
+        return end_with(explain(error, sys.argv[1:], Path(sys.argv[0]).stem), ConfigError.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted before the run had started", 130)
+        return end_with("interrupted before the run had started", 130)
     return 0
-
-
-def _fail(sentence: str, code: int) -> int:
-    if os.environ.get("VIDEOCLF_TRACEBACK") == "1":
-        raise
-    sys.stderr.write(f"error: {sentence}\n")
-    return code
 
 
 def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str:
@@ -130,6 +123,22 @@ def choices() -> dict[str, str]:
     }
 
 
+def changes_beside(key: str) -> dict[str, Any]:
+    """Return what else the command line of a job sets, by key; of a group, the chosen option."""
+    parser = OverridesParser.create()
+    parsed = [parser.parse_override(text) for text in HydraConfig.get().overrides.task]
+    return {
+        override.key_or_group: override.value()
+        for override in parsed
+        if override.key_or_group != key
+    }
+
+
+def task_overrides() -> list[str]:
+    """Return the overrides of this job as typed, `model=...` and the like, without Hydra's own."""
+    return list(HydraConfig.get().overrides.task)
+
+
 def command_line() -> str:
     """Return the command as a user would type it, without the values of secrets."""
     return redact_command(shlex.join(["python", *sys.orig_argv[1:]]))
@@ -154,8 +163,8 @@ def prepare(
         if subset not in SUBSETS:
             raise ConfigError(f"subset={subset} is no part of the data{nearest(subset, SUBSETS)}")
     config = config.copy()
-    if config.data.num_workers is None:  # the cores of a rank, at most 8
-        config.data.num_workers = max(1, min(8, len(os.sched_getaffinity(0)) // ranks))
+    if config.data.num_workers is None:
+        config.data.num_workers = loader_workers(ranks)
     config.run_dir = str(folder)
     config.name = config.name or default_name()
     data: VideoData = build(
@@ -182,10 +191,16 @@ def prepare(
         "choices": choices(),
         "command": command_line(),
         "manifest": {"path": str(manifest.save()), "sha256": manifest.sha256},
+        "global_batch_size": config.data.batch_size * ranks,
     }
     for key, value in facts.items():
         OmegaConf.update(config, key, value, force_add=True)
     return plain(config)
+
+
+def loader_workers(ranks: int = 1) -> int:
+    """Return how many loader processes a rank has by default: its cores, at most 8."""
+    return max(1, min(8, len(os.sched_getaffinity(0)) // ranks))
 
 
 def default_name() -> str:

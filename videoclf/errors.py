@@ -7,6 +7,8 @@ arithmetic modules need not know this file.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import ClassVar
 
 
@@ -68,3 +70,14 @@ class WorkerError(VideoclfError):
     """A rank or a loader worker died without an error of its own."""
 
     exit_code = 7
+
+
+def end_with(sentence: str, exit_code: int) -> int:
+    """Write the last line on stderr for the error that is being handled; return the exit code.
+
+    With `VIDEOCLF_TRACEBACK=1` in the environment the error is raised again, to show where.
+    """
+    if os.environ.get("VIDEOCLF_TRACEBACK") == "1":
+        raise
+    sys.stderr.write(f"error: {sentence}\n")
+    return exit_code

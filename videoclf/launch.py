@@ -7,8 +7,12 @@ survivors of a failed rank are ended, and the error that came first is the one t
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -23,11 +27,16 @@ from types import FrameType
 from typing import Any
 
 from videoclf import errors
-from videoclf.errors import ConfigError, StorageError, VideoclfError, WorkerError
+from videoclf.errors import ConfigError, DataError, StorageError, VideoclfError, WorkerError
 
 #: Variables of an outer launcher, which the ranks must not inherit.
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK")
+#: Seconds in which the other ranks may end by themselves after the first failure.
 GRACE_SECONDS = 15.0
+#: Seconds that the ranks have to save and end after a signal.
+STOP_SECONDS = 9.0
+#: Errors after which, once their cause is mended, a run can go on where it stopped.
+MENDED_OUTSIDE = (DataError.exit_code, StorageError.exit_code, WorkerError.exit_code)
 
 
 def count_gpus() -> int:
@@ -115,7 +124,45 @@ def _make_folder(run_dir: str | None, name: str) -> Path:
     raise StorageError(f"runs/{name}/{stamp} is taken a thousand times; set run_dir=...")
 
 
-def start(folder: Path, kind: str, *, ranks: int, began: float) -> None:
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep a run folder for one command at a time; sweep what a killed one has left half written.
+
+    Raises:
+        ConfigError: another command works on it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another command is working on {folder}; wait until it has ended, or end it"
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.EBADF, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
+                raise  # those are of file systems that know no such locks: then nobody is warned
+        for stale in (*folder.glob(".*.part"), *folder.glob("checkpoints/.*.part")):
+            stale.unlink(missing_ok=True)
+        for stale in folder.glob(".error_rank*.json"):
+            stale.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(handle)
+
+
+def resume_command(folder: Path) -> str:
+    """Return what to type to go on with a run."""
+    here = Path.cwd()
+    shown = str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+    if not re.fullmatch(r"[\w./-]+", shown):  # Hydra wants quotes, and so does the shell
+        shown = shlex.quote(f"'{shown}'")
+    return f"python train.py resume={shown}"
+
+
+def start(
+    folder: Path, kind: str, *, ranks: int, began: float, resume_from: Path | None = None
+) -> None:
     """Run all ranks to their end.
 
     Args:
@@ -124,11 +171,13 @@ def start(folder: Path, kind: str, *, ranks: int, began: float) -> None:
         ranks: how many processes.
         began: when the user's command began, seconds since the epoch; the run's wall time counts
             from here.
+        resume_from: the run's checkpoint to go on from.
 
     Raises:
         VideoclfError: what the first rank that failed said, or `WorkerError` where it died.
         SystemExit: with 130 or 143 after SIGINT or SIGTERM.
     """
+    command = [kind, str(folder), *([str(resume_from)] if resume_from else [])]
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -137,7 +186,7 @@ def start(folder: Path, kind: str, *, ranks: int, began: float) -> None:
     handled = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.signal(number, remember) for number in handled}
     port = _free_port()
-    processes = [_start_rank(folder, kind, rank, ranks, port, began) for rank in range(ranks)]
+    processes = [_start_rank(folder, command, rank, ranks, port, began) for rank in range(ranks)]
     try:
         order = _watch(processes, received)
     finally:
@@ -145,13 +194,22 @@ def start(folder: Path, kind: str, *, ranks: int, began: float) -> None:
             _end(process)
         for number, handler in previous.items():
             signal.signal(number, handler)
-    if received:
+    codes = [process.returncode for process in processes]
+    if received and any(codes):
+        name = signal.Signals(received[0]).name
+        how = f"go on with: {resume_command(folder)}" if kind == "train" else "start it again"
+        sys.stderr.write(f"stopped by {name}; {how}\n")
         raise SystemExit(128 + received[0])
-    _raise_first(folder, [process.returncode for process in processes], order)
+    try:
+        _raise_first(folder, codes, order)
+    except VideoclfError as error:
+        if kind == "train" and error.exit_code in MENDED_OUTSIDE:
+            error.args = (f"{error}; then go on with: {resume_command(folder)}",)
+        raise
 
 
 def _start_rank(
-    folder: Path, kind: str, rank: int, ranks: int, port: int, began: float
+    folder: Path, arguments: Sequence[str], rank: int, ranks: int, port: int, began: float
 ) -> subprocess.Popen[bytes]:
     environment = {k: v for k, v in os.environ.items() if k not in _LAUNCHER_VARIABLES}
     environment["VIDEOCLF_BEGAN"] = str(began)
@@ -168,7 +226,7 @@ def _start_rank(
         }
         cores = len(os.sched_getaffinity(0))
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // ranks)))
-    command = [sys.executable, "-m", "videoclf.run", kind, str(folder)]
+    command = [sys.executable, "-m", "videoclf.run", *arguments]
     # a process group of its own: Ctrl-C reaches the ranks once, through this process
     return subprocess.Popen(command, env=environment, start_new_session=True)
 
@@ -199,7 +257,7 @@ def _watch(processes: Sequence[subprocess.Popen[bytes]], received: list[int]) ->
                 if process.poll() is None:
                     process.send_signal(received[forwarded])
             forwarded += 1
-            deadline = deadline or time.monotonic() + GRACE_SECONDS
+            deadline = deadline or time.monotonic() + STOP_SECONDS
         if deadline is None and failed:
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:
@@ -230,6 +288,8 @@ def _raise_first(folder: Path, codes: Sequence[int], order: Sequence[int]) -> No
     kinds = {cls.__name__: cls for cls in vars(errors).values() if isinstance(cls, type)}
     named = [each for each in said if each["kind"] in kinds]
     first: dict[str, Any] | None = min(named or said, key=lambda each: each["time"], default=None)
+    if first is None and StorageError.exit_code in codes:
+        raise StorageError(f"nothing more can be written to {folder}: the disk is full; make room")
     if first is None:
         rank = order[0] if order else next(rank for rank, code in enumerate(codes) if code)
         code = codes[rank]

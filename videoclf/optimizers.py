@@ -1,7 +1,8 @@
 """Optimiser factories: (model, total steps) -> optimiser and its schedule.
 
 Both warm up linearly and then follow half a cosine. Weight decay leaves out norms and biases
-(every parameter of at most one dimension), which it would only shrink.
+(every parameter of at most one dimension), which it would only shrink. The class head may learn at
+a rate of its own, as is usual where the backbone is trained already.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from videoclf.errors import ConfigError
+from videoclf.models.blocks.class_head import class_head
+
 
 class OptimizerFactory(Protocol):
     """What `optimizer=<name>` builds."""
@@ -24,15 +28,37 @@ class OptimizerFactory(Protocol):
         ...
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split trainable parameters: matrices and filters decay, norms and biases do not."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in trainable if parameter.ndim > 1]
-    others = [parameter for parameter in trainable if parameter.ndim <= 1]
-    groups: list[dict[str, object]] = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+def parameter_groups(
+    model: nn.Module,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    head_learning_rate_factor: float = 1.0,
+) -> list[dict[str, object]]:
+    """Split trainable parameters: matrices and filters decay, norms and biases do not.
+
+    Where the class head has another rate, its parameters are groups of their own, the last ones.
+
+    Raises:
+        ConfigError: another rate for the head of a model without one.
+    """
+    head: set[int] = set()
+    if head_learning_rate_factor != 1:
+        try:
+            head = {id(parameter) for parameter in class_head(model).parameters()}
+        except ValueError as error:
+            factor = f"optimizer.head_learning_rate_factor={head_learning_rate_factor}"
+            raise ConfigError(f"{factor}: {error}") from error
+    rates = {False: learning_rate, True: learning_rate * head_learning_rate_factor}
+    groups: list[dict[str, object]] = []
+    for in_head, rate in rates.items():
+        own = [p for p in model.parameters() if p.requires_grad and (id(p) in head) == in_head]
+        decayed = [parameter for parameter in own if parameter.ndim > 1]
+        others = [parameter for parameter in own if parameter.ndim <= 1]
+        groups += [
+            {"params": decayed, "weight_decay": weight_decay, "lr": rate},
+            {"params": others, "weight_decay": 0.0, "lr": rate},
+        ]
     return [group for group in groups if group["params"]]
 
 
@@ -59,6 +85,7 @@ class _Scheduled:
         *,
         learning_rate: float,
         weight_decay: float,
+        head_learning_rate_factor: float,
         warmup_fraction: float,
         final_fraction: float,
     ) -> None:
@@ -66,14 +93,27 @@ class _Scheduled:
             raise ValueError(f"optimizer.learning_rate={learning_rate} must be above 0")
         if weight_decay < 0:
             raise ValueError(f"optimizer.weight_decay={weight_decay} must be at least 0")
+        if head_learning_rate_factor <= 0:
+            raise ValueError(
+                f"optimizer.head_learning_rate_factor={head_learning_rate_factor} must be above 0"
+            )
         if not 0 <= warmup_fraction < 1:
             raise ValueError(f"optimizer.warmup_fraction={warmup_fraction} must be in [0, 1)")
         if not 0 <= final_fraction <= 1:
             raise ValueError(f"optimizer.final_fraction={final_fraction} must be in [0, 1]")
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.head_learning_rate_factor = head_learning_rate_factor
         self.warmup_fraction = warmup_fraction
         self.final_fraction = final_fraction
+
+    def _groups(self, model: nn.Module) -> list[dict[str, object]]:
+        return parameter_groups(
+            model,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            head_learning_rate_factor=self.head_learning_rate_factor,
+        )
 
     def _schedule(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
         def factor(step: int) -> float:
@@ -93,6 +133,7 @@ class AdamW(_Scheduled):
     Args:
         learning_rate: at the end of the warm-up.
         weight_decay: decoupled; not on norms and biases.
+        head_learning_rate_factor: of the class head's rate to that of all else.
         warmup_fraction: share of all steps.
         final_fraction: the last step's rate, as a share of `learning_rate`.
         betas: of the two moment estimates.
@@ -103,6 +144,7 @@ class AdamW(_Scheduled):
         *,
         learning_rate: float,
         weight_decay: float,
+        head_learning_rate_factor: float,
         warmup_fraction: float,
         final_fraction: float,
         betas: Sequence[float],
@@ -110,6 +152,7 @@ class AdamW(_Scheduled):
         super().__init__(
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            head_learning_rate_factor=head_learning_rate_factor,
             warmup_fraction=warmup_fraction,
             final_fraction=final_fraction,
         )
@@ -117,7 +160,7 @@ class AdamW(_Scheduled):
 
     def __call__(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LambdaLR]:
         """Return the optimiser of a model and its schedule."""
-        groups = parameter_groups(model, self.weight_decay)
+        groups = self._groups(model)
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=self.betas)
         return optimizer, self._schedule(optimizer, total_steps)
 
@@ -128,6 +171,7 @@ class SGD(_Scheduled):
     Args:
         learning_rate: at the end of the warm-up.
         weight_decay: L2; not on norms and biases.
+        head_learning_rate_factor: of the class head's rate to that of all else.
         warmup_fraction: share of all steps.
         final_fraction: the last step's rate, as a share of `learning_rate`.
         momentum: of the velocity.
@@ -139,6 +183,7 @@ class SGD(_Scheduled):
         *,
         learning_rate: float,
         weight_decay: float,
+        head_learning_rate_factor: float,
         warmup_fraction: float,
         final_fraction: float,
         momentum: float,
@@ -147,6 +192,7 @@ class SGD(_Scheduled):
         super().__init__(
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            head_learning_rate_factor=head_learning_rate_factor,
             warmup_fraction=warmup_fraction,
             final_fraction=final_fraction,
         )
@@ -155,7 +201,7 @@ class SGD(_Scheduled):
 
     def __call__(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LambdaLR]:
         """Return the optimiser of a model and its schedule."""
-        groups = parameter_groups(model, self.weight_decay)
+        groups = self._groups(model)
         optimizer = torch.optim.SGD(
             groups, lr=self.learning_rate, momentum=self.momentum, nesterov=self.nesterov
         )

@@ -1,7 +1,8 @@
 """One rank of a run: manifest -> build -> fit -> evaluate -> report.
 
-Started by `videoclf.launch` as `python -m videoclf.run train|evaluate <run folder>`; reads the
-folder's resolved `config.yaml`, and leaves its error, if any, for the launching process.
+Started by `videoclf.launch` as `python -m videoclf.run train|evaluate <run folder>`, with a
+checkpoint of the run as a third argument where it goes on from there; reads the folder's resolved
+`config.yaml`, and leaves its error, if any, for the launching process.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import errno
 import inspect
 import json
 import logging
+import multiprocessing
 import os
 import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +32,20 @@ from torch import nn
 from videoclf.build import build
 from videoclf.checkpoints import SealedCheckpointIO, load_model
 from videoclf.data.datamodule import VideoDataModule
+from videoclf.data.from_config import build_datamodule
 from videoclf.data.manifest import Manifest
-from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError, WorkerError
+from videoclf.ensemble import join_members
+from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError
 from videoclf.evaluation.evaluator import Evaluation, evaluate
+from videoclf.freezing import freeze_part
+from videoclf.init_from import start_from
 from videoclf.launch import error_file
 from videoclf.parent import die_with_parent
 from videoclf.progress import progress_callback
 from videoclf.reports.environment import collect_environment
 from videoclf.reports.writer import write_results
+from videoclf.save_points import SavePoints
+from videoclf.stop_signals import Stopped, StopSignals
 from videoclf.tasks.classification import VideoClassification
 
 #: Warnings of others that tell our users nothing, each by its exact beginning and with the reason.
@@ -47,11 +56,14 @@ QUIET = (
     (UserWarning, r"The '\w+' does not have many workers"),
     # validation metrics are computed from the joined rows: every rank logs the same value
     (UserWarning, r"It is recommended to use `self.log\(.*sync_dist=True\)`"),
-    # the run folder is new, and `best.ckpt` and `last.ckpt` share it on purpose
-    (UserWarning, r"Checkpoint directory .* exists and is not empty"),
+    # a resumed run: the batch sampler knows where it stopped
+    (UserWarning, r"You're resuming from a checkpoint that ended before the epoch ended"),
     # on a SLURM login node: the ranks are started by videoclf.launch
     (UserWarning, r"The `srun` command is available on your system but is not used"),
 )
+
+#: Errors of the system that mean: this place cannot be written to.
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -61,11 +73,15 @@ class Parts:
     datamodule: VideoDataModule
     task: VideoClassification
     trainer: pl.Trainer
+    save_points: SavePoints | None
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one rank; return its exit code."""
     kind, folder = arguments[0], Path(arguments[1])
+    resume_from = Path(arguments[2]) if len(arguments) > 2 else None
+    stop = StopSignals()
+    stop.install()
     die_with_parent()
     for category, message in QUIET:
         warnings.filterwarnings("ignore", message, category)
@@ -73,39 +89,50 @@ def main(arguments: Sequence[str]) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     rank = int(os.environ.get("RANK", "0"))
     try:
-        _run(kind, folder)
+        _run(kind, folder, resume_from, stop)
+    except Stopped as stopped:
+        return 128 + stopped.number
     except VideoclfError as error:
         return _leave(error, folder, rank)
     except MisconfigurationException as error:  # Lightning's word for a wrong option
         return _leave(ConfigError(" ".join(str(error).split())), folder, rank)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno not in STORAGE_ERRORS:
             raise
         full = StorageError(f"cannot write {error.filename or folder}: {error.strerror}; make room")
         return _leave(full, folder, rank)
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        died = WorkerError(f"{error}; often the machine is out of memory: lower data.num_workers")
-        return _leave(died, folder, rank)
+    finally:
+        # an exception keeps its loaders alive, and Python would wait for their processes at exit
+        for worker in multiprocessing.active_children():
+            worker.kill()
     return 0
 
 
-def _run(kind: str, folder: Path) -> None:
+def _run(kind: str, folder: Path, resume_from: Path | None, stop: StopSignals) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     began = float(os.environ.get("VIDEOCLF_BEGAN", time.time()))
-    if kind == "train":
-        train(config, folder, began)
-    else:
-        test(config, folder, began)
+    if kind == "ensemble":
+        join_members(config, folder, began)
+        return
+    parts = assemble(
+        config, folder, training=kind == "train", stop=stop, began=began, resume_from=resume_from
+    )
+    watchdog = parts.datamodule.watchdog
+    watchdog.give_up = partial(_leave, folder=folder, rank=parts.trainer.global_rank)
+    with watchdog.explaining():
+        if kind == "train":
+            train(config, folder, parts, began, resume_from)
+        else:
+            test(config, folder, parts, began)
 
 
-def train(config: Mapping[str, Any], folder: Path, began: float) -> None:
+def train(
+    config: Mapping[str, Any], folder: Path, parts: Parts, began: float, resume_from: Path | None
+) -> None:
     """Fit, then evaluate the best checkpoint once on the test list, then report."""
-    parts = assemble(config, folder, training=True)
-    fit_began = time.perf_counter()
-    parts.trainer.fit(parts.task, datamodule=parts.datamodule)
-    train_seconds = time.perf_counter() - fit_began
+    assert parts.save_points is not None
+    parts.trainer.fit(parts.task, datamodule=parts.datamodule, ckpt_path=resume_from)
+    train_seconds = parts.save_points.train_seconds
     best = folder / "checkpoints" / "best.ckpt"
     if not best.is_file():
         raise CheckpointError(f"the run wrote no {best}; look at checkpoint.monitor")
@@ -116,12 +143,12 @@ def train(config: Mapping[str, Any], folder: Path, began: float) -> None:
     videos = steps * parts.datamodule.batch_size * parts.trainer.world_size
     clips = videos * parts.datamodule.clips_per_video
     timing = {"train_seconds": train_seconds, "clips_per_second": clips / train_seconds}
+    began -= parts.save_points.earlier_seconds
     report(config, folder, parts, evaluation, began, timing)
 
 
-def test(config: Mapping[str, Any], folder: Path, began: float) -> None:
+def test(config: Mapping[str, Any], folder: Path, parts: Parts, began: float) -> None:
     """Evaluate a checkpoint by the config's views, then report."""
-    parts = assemble(config, folder, training=False)
     load_model(Path(config["checkpoint_file"]), parts.task.model)
     evaluation = evaluate(parts.trainer, parts.task, parts.datamodule, config["subset"])
     views = len(evaluation.scores.rows) * parts.datamodule.views["test"].num_views
@@ -129,7 +156,15 @@ def test(config: Mapping[str, Any], folder: Path, began: float) -> None:
     report(config, folder, parts, evaluation, began, timing)
 
 
-def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Parts:
+def assemble(
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    training: bool,
+    stop: StopSignals,
+    began: float,
+    resume_from: Path | None,
+) -> Parts:
     """Build everything that a resolved config names, data first, the model before the trainer."""
     pl.seed_everything(config["seed"], verbose=False)
     trusted = config["trusted_packages"]
@@ -138,22 +173,30 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         return build(config[group], name=group, trusted_packages=trusted, **runtime)
 
     data = config["data"]
-    datamodule = VideoDataModule(
-        manifest=Manifest.open(config["manifest"]["path"]),
-        folder=Path(data["root"]),
-        reader=data["reader"],
-        sampler=make("sampler"),
-        transform=make("transform"),
-        views=make("views"),
-        batch_size=data["batch_size"],
-        clips_per_video=data["clips_per_video"],
-        num_workers=data["num_workers"],
-        seed=config["seed"],
-        test_subset=config.get("subset", "test"),
-    )
+    manifest = Manifest.open(config["manifest"]["path"])
+    datamodule = build_datamodule(config, manifest=manifest, folder=Path(data["root"]))
     model = make("model")
+    learning: list[Callback] = []
+    if training:
+        if config["init_from"] is not None and resume_from is None:
+            said = start_from(
+                Path(config["init_from"]),
+                model,
+                class_names=data["class_names"],
+                allow_unmatched=config["init_from_allow_unmatched"],
+            )
+            if os.environ.get("RANK", "0") == "0":
+                sys.stderr.write(f"{said}\n")
+        learning += freeze_part(model, config["freeze"])
+        on_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
+        learning += make("batch_norm").apply(model, on_gpu=on_gpu)
     lay_channels_last(model)
     check_modalities(model, data["modalities"])
+    if training and getattr(model, "feature_cache", None) and not datamodule.transform.is_fixed:
+        raise ConfigError(
+            "model.feature_cache keeps the features of each frame, and this transform changes "
+            "frames at random; set transform=plain, or model.feature_cache=null"
+        )
     task = make(
         "task",
         model=model,
@@ -162,11 +205,16 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         max_unreadable=data["max_unreadable"],
     )
     progress = progress_callback()
-    callbacks: list[Callback] = [progress]
+    callbacks: list[Callback] = [progress, stop]
+    save_points: SavePoints | None = None
     if training:
-        callbacks += make("checkpoint").callbacks(folder / "checkpoints")
+        save_points = make("checkpoint").save_points(
+            folder / "checkpoints", seed=config["seed"], stop=stop, began=began
+        )
+        callbacks.append(save_points)
         if config["ema_decay"] is not None:
             callbacks.append(EMAWeightAveraging(decay=config["ema_decay"]))
+        callbacks += learning
     loggers = [
         build(node, name=f"logger.{name}", trusted_packages=trusted)
         for name, node in config.get("logger", {}).items()
@@ -187,7 +235,7 @@ def assemble(config: Mapping[str, Any], folder: Path, *, training: bool) -> Part
         enable_progress_bar=isinstance(progress, ProgressBar),
         enable_checkpointing=training,
     )
-    return Parts(datamodule, task, trainer)
+    return Parts(datamodule, task, trainer, save_points)
 
 
 def lay_channels_last(model: nn.Module) -> None:
@@ -263,7 +311,12 @@ def _leave(error: VideoclfError, folder: Path, rank: int) -> int:
         "exit_code": error.exit_code,
         "time": time.time(),
     }
-    error_file(folder, rank).write_text(json.dumps(said), encoding="utf-8")
+    file = error_file(folder, rank)
+    try:
+        file.write_text(json.dumps(said), encoding="utf-8")
+    except OSError:  # the disk is full: the launcher learns that from the exit code
+        file.unlink(missing_ok=True)
+        sys.stderr.write(f"{error}\n")
     return error.exit_code
 
 

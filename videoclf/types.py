@@ -22,7 +22,8 @@ class Record:
 
     `path` is relative to the data root, with forward slashes. `labels` are class ids, one or
     several. `start` and `end` are seconds, half open; None where the whole file is meant.
-    `group` ties clips of one scene or person together.
+    `group` ties clips of one scene or person together. `sha256` is the hash of the file's content,
+    hexadecimal, where the annotations give it.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Record:
     start: float | None = None
     end: float | None = None
     group: str | None = None
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         if self.subset not in SUBSETS:
@@ -71,12 +73,25 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Mix:
+    """Which clips of a batch were mixed (mixup, CutMix).
+
+    Clip n keeps `own_share[n]` of itself, float32 (N,), and takes the rest from clip
+    `partner[n]`, int64 (N,); its target is mixed likewise. N = B * V.
+    """
+
+    partner: torch.Tensor
+    own_share: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     """Samples stacked: inputs by modality, uint8 (B, V, T, H, W, C) from the loader.
 
     After the device transform the inputs are float (B * V, C, T, H, W). `labels` is int64 (B, L),
     padded with -1; `epochs`, `indices` (rows of the manifest) and `num_views` describe its rows.
-    Unreadable records are listed, not replaced: B counts the readable ones, and may be 0.
+    Unreadable records are listed, not replaced: B counts the readable ones, and may be 0. `mix`
+    says which clips the device transform has mixed; None is none.
     """
 
     inputs: Mapping[str, torch.Tensor]
@@ -85,6 +100,7 @@ class Batch:
     indices: torch.Tensor
     num_views: int
     unreadable: tuple[Unreadable, ...] = ()
+    mix: Mix | None = None
 
     def __len__(self) -> int:
         return int(self.indices.shape[0])
@@ -94,9 +110,9 @@ class Batch:
         labels = tuple(self.labels.shape)
         return f"Batch({shapes}, labels {labels}, {len(self.unreadable)} unreadable)"
 
-    def with_inputs(self, inputs: Mapping[str, torch.Tensor]) -> Batch:
-        """Return the batch with other inputs."""
-        return replace(self, inputs=inputs)
+    def with_inputs(self, inputs: Mapping[str, torch.Tensor], mix: Mix | None = None) -> Batch:
+        """Return the batch with other inputs, and how they were mixed."""
+        return replace(self, inputs=inputs, mix=mix)
 
     def to(self, device: Any, non_blocking: bool = True) -> Batch:
         """Move inputs and labels to a device; the keys stay on the CPU, where they are read."""

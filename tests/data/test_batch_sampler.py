@@ -39,6 +39,20 @@ def test_a_global_batch_is_the_same_on_any_number_of_ranks():
     assert joined == alone
 
 
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_a_resumed_epoch_reads_what_was_left_whatever_the_number_of_ranks(world):
+    shards = [train(rank=rank, world=world, batch_size=4 // world) for rank in range(world)]
+    for shard in shards:
+        shard.start_at(3, 2)
+    left = [sum(parts, []) for parts in zip(*shards, strict=True)]
+    whole = train()
+    whole.set_epoch(3)
+    assert left == list(whole)[2:]
+    assert len(shards[0]) == 5  # of a whole epoch
+    shards[0].set_epoch(4)
+    assert len(list(shards[0])) == 5
+
+
 def test_too_large_a_batch_says_what_fits():
     with pytest.raises(ConfigError, match="set data.batch_size to 10 or less"):
         train(batch_size=11, world=2)

@@ -1,16 +1,18 @@
+import hashlib
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from tests.barcode import read_barcodes, write_barcodes
-from videoclf.data.dataset import VideoDataset, collate, frame_span
-from videoclf.data.manifest import Manifest
-from videoclf.errors import UnreadableVideoError
+from tests.transforms.examples import standard
+from videoclf.data.dataset import VideoDataset, collate
+from videoclf.data.manifest import HASHES, Manifest
 from videoclf.evaluation.views import Views
 from videoclf.readers import reader_class
 from videoclf.samplers.dense import DenseSampler
-from videoclf.transforms.clip import ClipTransform
-from videoclf.types import Record, Sample, Unreadable
+from videoclf.types import Sample, Unreadable
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def dataset(folder, *, views=None, clips_per_video=1, seed=0):
+def dataset(folder, *, views=None, clips_per_video=1, seed=0, **transform):
+    whole = {"resize_pixels": 64, "crop_pixels": 64, "scale": (1.0, 1.0), "aspect": (1.0, 1.0)}
     return VideoDataset(
         manifest=Manifest.from_columns(
             class_names=["a", "b"],
@@ -36,16 +39,7 @@ def dataset(folder, *, views=None, clips_per_video=1, seed=0):
         folder=folder,
         open_video=reader_class("pyav"),
         sampler=DenseSampler(num_frames=8, stride=2, fps=None, padding="last"),
-        transform=ClipTransform(
-            resize_pixels=64,
-            crop_pixels=64,
-            scale=(1.0, 1.0),
-            aspect=(1.0, 1.0),
-            flip_probability=0.0,
-            directional=False,
-            mean=(0.5,) * 3,
-            std=(0.5,) * 3,
-        ),
+        transform=standard(**{**whole, **transform}),
         seed=seed,
         views=views,
         clips_per_video=clips_per_video,
@@ -56,7 +50,7 @@ def whole_frames(folder, index, **settings):
     """Read clips whose crops are the whole frame, so that barcodes stay readable."""
     data = dataset(folder, **settings)
     data.transform.train_box = lambda height, width, generator: (0, 0, height, width)
-    data.transform.cut = lambda clip, box: clip
+    data.transform.cut = lambda frames, box, rows: frames[rows]
     return data[(0, index)]
 
 
@@ -105,6 +99,34 @@ def test_evaluation_gives_every_clip_and_crop_clips_first(folder):
     assert (clips[0] == frames[0:15:2, :, :64]).all()
 
 
+def test_ten_crops_end_with_the_mirrors_of_the_first_five(folder):
+    views = Views(num_clips=2, num_crops=10, average="probabilities")
+    clips = dataset(folder, views=views)[(0, 0)].clips["rgb"]
+    assert clips.shape == (20, 8, 64, 64, 3)
+    assert (clips[5:10] == clips[:5, :, :, ::-1]).all()
+    assert (clips[15:] == clips[10:15, :, :, ::-1]).all()
+
+
+def test_short_side_jitter_decodes_at_the_size_drawn(folder):
+    """Crops of 16 pixels from a picture of 24 to 48 show it at that scale."""
+    jitter = {"crop_pixels": 16, "short_side": (24, 48), "scale": None, "aspect": None}
+    data = dataset(folder, clips_per_video=2, **jitter)
+    sizes, cut = [], data.transform.cut
+    data.transform.cut = lambda frames, *rest: (sizes.append(frames.shape), cut(frames, *rest))[1]
+    clips = [data[(epoch, 0)].clips["rgb"] for epoch in range(12)]
+    assert {clip.shape for clip in clips} == {(2, 8, 16, 16, 3)}
+    short_sides = [height for _, height, _, _ in sizes]
+    assert short_sides[::2] == short_sides[1::2]  # clips of one video share the decoding
+    assert 24 <= min(short_sides) < 32 < 40 < max(short_sides) <= 48
+    assert all(abs(width - 1.5 * height) <= 1 for _, height, width, _ in sizes)
+    assert (data[(3, 0)].clips["rgb"] == clips[3]).all()
+    evaluated = dataset(folder, views=Views(num_clips=1, num_crops=1, average="logits"), **jitter)
+    with reader_class("pyav")(str(folder / "wide.mp4")) as reader:
+        middle = reader.frames(np.arange(60))[:, 24:40, 40:56]  # the frames are 64 pixels high
+    crop = evaluated[(0, 0)].clips["rgb"][0, 0]
+    assert any((crop == picture).all() for picture in middle)
+
+
 def test_an_unreadable_video_is_named_not_replaced(folder):
     sample = dataset(folder)[(0, 3)]
     assert isinstance(sample, Unreadable)
@@ -112,13 +134,19 @@ def test_an_unreadable_video_is_named_not_replaced(folder):
     assert "empty" in sample.reason
 
 
-def test_a_span_without_frames_says_how_long_the_video_is(folder):
-    with reader_class("pyav")(str(folder / "wide.mp4")) as reader:
-        record = Record(path="wide.mp4", labels=(0,), subset="train", start=5.0, end=6.0)
-        with pytest.raises(
-            UnreadableVideoError, match=r"no frame between 5.0 s and 6.0 s; it is 2.36 s long"
-        ):
-            frame_span(reader, record)
+def test_a_video_with_other_content_than_its_hash_is_named(folder):
+    data = dataset(folder)
+    right = hashlib.sha256((folder / "wide.mp4").read_bytes()).digest()
+    for sha256, kind in ((right, Sample), (bytes(32), Unreadable)):
+        column = pa.array([sha256, None, None, None, None], HASHES.type)
+        table = data.manifest.table.append_column(HASHES, column)
+        hashed = dataset(folder)
+        hashed.manifest = Manifest(table, data.manifest.class_names)
+        assert isinstance(hashed[(0, 0)], kind)
+        assert isinstance(hashed[(0, 1)], Sample)  # it has no hash
+    assert "its content is not what the manifest says" in hashed[(0, 0)].reason
+    hashed.verify_hashes = "never"
+    assert isinstance(hashed[(0, 0)], Sample)
 
 
 def test_collating_lists_the_unreadable_beside_the_others(folder):

@@ -41,7 +41,7 @@ def test_a_model_that_speaks_often_is_averaged_in_probability(average):
     ("changes", "message"),
     [
         ({"num_clips": 0}, "views.num_clips=0 must be at least 1"),
-        ({"num_crops": 2}, "views.num_crops=2 must be 1, 3 or 5"),
+        ({"num_crops": 2}, "views.num_crops=2 must be 1, 3, 5 or 10"),
         ({"average": "votes"}, "views.average='votes' must be"),
     ],
 )

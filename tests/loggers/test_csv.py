@@ -17,3 +17,11 @@ def test_it_has_a_fixed_name(tmp_path):
     logger.log_hyperparams({"secret": 1})
     assert (logger.name, logger.version) == ("csv", "")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_resumed_run_drops_the_rows_it_measures_again(tmp_path):
+    logger = CsvLogger(folder=str(tmp_path))
+    for step in range(4):
+        logger.log_metrics({"train/loss": float(step)}, step=step)
+    CsvLogger(folder=str(tmp_path)).continue_before(2)
+    assert read_metrics(tmp_path / "metrics.csv")["train/loss"] == [(0, 0.0), (1, 1.0)]

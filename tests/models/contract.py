@@ -68,8 +68,9 @@ def permutation_error(model, rgb):
 def check_contract(build_model, *, num_classes=5, num_frames=8, image_size=32):
     """Hold a model against the contract.
 
-    Keyword-only arguments without defaults; logits (B, K); a linear `classifier` above
-    `features` (B, D); a gradient, finite and not zero, for every parameter.
+    Keyword-only arguments without defaults; logits (B, K), or (B, S, K) where a model speaks S
+    times a clip; a linear `classifier` above `features` (B, D), which are the mean over S; a
+    gradient, finite and not zero, for every parameter.
     """
     model = randomize_norms(build_model())  # a last norm may start at 0 and hold gradients back
     arguments = inspect.signature(type(model)).parameters.values()
@@ -79,6 +80,8 @@ def check_contract(build_model, *, num_classes=5, num_frames=8, image_size=32):
     torch.manual_seed(1)
     rgb = torch.randn(2, 3, num_frames, image_size, image_size)
     logits = model.train()(rgb)
+    if logits.ndim == 3:
+        logits = logits.mean(1)
     assert logits.shape == (2, num_classes)
     nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
     without = [
@@ -92,5 +95,7 @@ def check_contract(build_model, *, num_classes=5, num_frames=8, image_size=32):
     with torch.no_grad():
         features = model.eval().features(rgb)
         assert features.shape == (2, model.classifier.in_features)
-        torch.testing.assert_close(model.classifier(features), model(rgb))
+        logits = model(rgb)
+        expected = logits.mean(1) if logits.ndim == 3 else logits
+        torch.testing.assert_close(model.classifier(features), expected)
     return model

@@ -10,7 +10,6 @@ from tests.models.contract import (
     permutation_error,
     randomize_norms,
 )
-from videoclf.models.resnet_3d import run_block
 
 NAMES = ("c2d_r50", "i3d_r50", "slow_r50")
 TINY = {"stem_width": 8, "depths": [1, 2, 2, 1]}
@@ -136,31 +135,6 @@ def test_a_block_starts_as_its_shortcut():
     maps = torch.randn(1, 64, 2, 4, 4)
     assert torch.equal(block(maps), maps.relu())
     assert not torch.equal(tiny("slow_r50", zero_init_last_norm=False).res3.blocks[1](maps), maps)
-
-
-def test_recomputed_blocks_give_the_same_gradients_and_statistics():
-    settings = {"non_local_places": PLACES, "dropout": 0.0}
-    plain, lean = (
-        randomize_norms(tiny("i3d_r50", checkpoint_activations=recomputed, **settings))
-        for recomputed in (False, True)
-    )
-    rgb = torch.randn(2, 3, 4, 32, 32)
-    calls = []
-    for model in (plain, lean):
-        model.res4.blocks[0].register_forward_pre_hook(lambda *_: calls.append(1))
-        model.train()(rgb).square().sum().backward()
-    assert len(calls) == 3
-    for (name, value), other in zip(plain.named_parameters(), lean.parameters(), strict=True):
-        torch.testing.assert_close(other.grad, value.grad, msg=name)
-    for (name, value), other in zip(plain.named_buffers(), lean.buffers(), strict=True):
-        torch.testing.assert_close(other, value, msg=name)
-
-
-def test_no_graph_no_recomputation():
-    block = torch.nn.BatchNorm3d(2)
-    with torch.no_grad():
-        run_block(block, torch.randn(2, 2, 1, 2, 2), checkpointed=True)
-    assert block.num_batches_tracked == 1
 
 
 def test_wrong_values():

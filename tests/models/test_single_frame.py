@@ -2,13 +2,24 @@ import pytest
 import timm
 import torch
 
+from tests.models.contract import check_contract, configured
 from videoclf.models.single_frame import SingleFrame
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return SingleFrame(num_classes=5, backbone="resnet10t", pretrained=False, dropout=0.0).eval()
+    return single_frame().eval()
+
+
+def single_frame(backbone="resnet10t", num_classes=5):
+    return SingleFrame(
+        num_classes=num_classes, image_size=32, backbone=backbone, pretrained=False, dropout=0.0
+    )
+
+
+def test_contract():
+    check_contract(lambda: configured("single_frame"))
 
 
 def test_it_speaks_once_a_frame(model):
@@ -30,7 +41,7 @@ def test_each_frame_is_classified_alone(model):
 
 
 def test_it_is_the_2d_network_of_timm():
-    model = SingleFrame(num_classes=7, backbone="resnet18", pretrained=False, dropout=0.0)
+    model = single_frame("resnet18", num_classes=7)
     plain = timm.create_model("resnet18", num_classes=7)
     count = sum(parameter.numel() for parameter in model.parameters())
     assert count == sum(parameter.numel() for parameter in plain.parameters())
@@ -40,4 +51,4 @@ def test_it_is_the_2d_network_of_timm():
 
 def test_an_unknown_backbone_names_some_that_exist():
     with pytest.raises(ValueError, match=r"backbone='resnet19' is no model of timm.*resnet18"):
-        SingleFrame(num_classes=5, backbone="resnet19", pretrained=False, dropout=0.0)
+        single_frame("resnet19")

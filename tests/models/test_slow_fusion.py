@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tests.models.contract import check_contract, configured
 from videoclf.models.slow_fusion import SlowFusion
 
 
@@ -15,6 +16,10 @@ def slow_fusion(**changes):
     }
     torch.manual_seed(0)
     return SlowFusion(**{**settings, **changes}).eval()
+
+
+def test_contract():
+    check_contract(lambda: configured("slow_fusion"))
 
 
 def test_shapes():

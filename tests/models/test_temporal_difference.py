@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tests.models.contract import check_contract, configured
 from videoclf.models.slow_fusion import SlowFusion
 from videoclf.models.temporal_difference import TemporalDifference
 
@@ -17,6 +18,10 @@ def temporal_difference(num_frames=8, floor=0.01, **changes):
     torch.manual_seed(0)
     settings = {**SETTINGS, **changes}
     return TemporalDifference(num_frames=num_frames, floor=floor, **settings).eval()
+
+
+def test_contract():
+    check_contract(lambda: configured("temporal_difference", num_frames=9), num_frames=9)
 
 
 def test_shapes_and_parameters_are_those_of_slow_fusion():

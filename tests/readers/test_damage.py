@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import random
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
 from tests.barcode import read_barcodes, write_barcodes
-from tests.readers.checks import read_everything
 from tests.readers.corpus import B_FRAMES
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers.pyav import PyavReader
@@ -135,38 +130,3 @@ def test_false_keyframes_cost_time_only(corpus):
     every = dataclasses.replace(right, key_timestamps=right.timestamps)
     with PyavReader(path, every) as reader:
         assert read_barcodes(reader.frames(np.array([50, 17, 33]))) == [50, 17, 33]
-
-
-def alter(data: bytes, generator: random.Random) -> bytes:
-    """Flip, blank, cut or repeat some bytes."""
-    altered = bytearray(data)
-    for _ in range(generator.choice([1, 4, 16])):
-        place = generator.randrange(len(altered))
-        span = generator.choice([1, 4, 64, 700])
-        kind = generator.choice(["flip", "blank", "random", "cut", "repeat"])
-        if kind == "flip":
-            altered[place] ^= 1 << generator.randrange(8)
-        elif kind == "blank":
-            altered[place : place + span] = bytes(len(altered[place : place + span]))
-        elif kind == "random":
-            altered[place : place + span] = generator.randbytes(len(altered[place : place + span]))
-        elif kind == "cut":
-            del altered[place : place + span]
-        else:
-            altered[place:place] = altered[place : place + span]
-    return bytes(altered)
-
-
-def test_altered_files_neither_crash_nor_hang(corpus, tmp_path):
-    names = ["h264_b_frames", "h264_open_gop_mkv", "mpeg4_avi", "h264_ts", "vp9", "wmv"]
-    generator = random.Random(0)
-    paths = []
-    for number in range(60):
-        source, case = corpus(names[number % len(names)])
-        path = tmp_path / f"altered_{number}{case.suffix}"
-        path.write_bytes(alter(Path(source).read_bytes(), generator))
-        paths.append(str(path))
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        results = list(pool.map(read_everything, paths, timeout=60))
-    assert all(result.startswith(("read ", "refused: ")) for result in results)
-    assert sum(result.startswith("refused: ") for result in results) >= 15

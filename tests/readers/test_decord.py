@@ -87,3 +87,24 @@ def test_it_reads_again_after_close(corpus):
     reader.close()
     reader.close()
     assert read_barcodes(reader.frames(np.array([5]))) == [5]
+
+
+@pytest.mark.parametrize("width", [8, 72])
+def test_narrow_widths_are_refused_for_what_they_are(tmp_path, width):
+    path = str(write_barcodes(tmp_path / "narrow.mp4", range(4), height=96, width=width))
+    with (
+        DecordReader(path) as reader,
+        pytest.raises(
+            UnreadableVideoError,
+            match=f"decord cannot give frames of {width} pixels width; use data.reader=pyav",
+        ),
+    ):
+        reader.frames(np.arange(4))
+
+
+def test_a_narrow_size_is_scaled_from_the_native_one(tmp_path):
+    path = str(write_barcodes(tmp_path / "a.mp4", range(4), height=128, width=96))
+    with DecordReader(path) as reader:
+        clip = reader.frames(np.arange(4), short_side=72)
+        assert clip.shape == (4, 96, 72, 3)
+        assert read_barcodes(clip) == [0, 1, 2, 3]

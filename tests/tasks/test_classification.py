@@ -7,7 +7,7 @@ from torch import nn
 from videoclf.errors import DataError
 from videoclf.optimizers import AdamW
 from videoclf.tasks.classification import VideoClassification, clip_metrics
-from videoclf.types import Batch, Unreadable
+from videoclf.types import Batch, Mix, Unreadable
 
 
 class PerFrame(nn.Module):
@@ -30,6 +30,7 @@ def task(num_classes=3, speaks_often=False, label_smoothing=0.0, max_unreadable=
         optimizer=AdamW(
             learning_rate=0.1,
             weight_decay=0.0,
+            head_learning_rate_factor=1.0,
             warmup_fraction=0.0,
             final_fraction=0.0,
             betas=(0.9, 0.99),
@@ -67,6 +68,26 @@ def test_the_loss_of_a_model_that_speaks_often_averages_over_what_it_says():
     logits = made.model(**given.inputs)  # (N, S, K)
     per_word = [nn.functional.cross_entropy(logits[:, s], given.labels[:, 0]) for s in range(5)]
     torch.testing.assert_close(made.training_step(given, 0), torch.stack(per_word).mean())
+
+
+def test_targets_are_mixed_as_the_clips_were():
+    made, given = task(), batch(videos=2, views=2)  # labels 0, 0, 1, 1
+    mix = Mix(partner=torch.tensor([2, 1, 3, 0]), own_share=torch.tensor([0.25, 0.5, 0.5, 1.0]))
+    mixed = given.with_inputs(given.inputs, mix)
+    expected = torch.tensor([[0.25, 0.75, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    torch.testing.assert_close(made._targets(mixed), expected)
+    logits = made.model(**given.inputs).log_softmax(1)
+    loss = -(expected * logits).sum(1).mean()
+    torch.testing.assert_close(made.training_step(mixed, 0), loss)
+
+
+def test_targets_of_any_mix_sum_to_one():
+    generator = torch.Generator().manual_seed(0)
+    given = batch(videos=32)
+    mix = Mix(torch.randperm(32, generator=generator), torch.rand(32, generator=generator))
+    targets = task()._targets(given.with_inputs(given.inputs, mix))
+    torch.testing.assert_close(targets.sum(1), torch.ones(32))
+    assert (targets >= 0).all()
 
 
 def test_a_batch_of_nothing_readable_has_no_effect():

@@ -9,7 +9,7 @@ from tests.barcode import read_barcode, write_barcodes
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers.pyav import PyavReader
 from videoclf.readers.safety import container_kind
-from videoclf.tools.decoding import decode_stretch, decode_whole
+from videoclf.tools.decoding import decode_stretch, decode_whole, index_and_decode
 
 FAST = {"preset": "ultrafast"}
 KINDS = {
@@ -79,3 +79,27 @@ def test_another_frame_is_not_taken_for_the_listed_one(tmp_path):
     assert np.all(np.diff(index.timestamps) > 0)
     with pytest.raises(UnreadableVideoError, match=r"frame \d+ is missing"):
         numbers(other, index, 0, 20)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_pass_gives_index_and_count_where_all_is_decoded(tmp_path, kind):
+    suffix, settings = KINDS[kind]
+    path = str(write_barcodes(tmp_path / f"a{suffix}", range(40), **settings))
+    index, decoded = index_and_decode(path, container_kind(path))
+    assert index.num_frames == 40
+    assert (decoded is not None) == (kind in ("avi", "transport"))
+    if decoded is not None:
+        assert decoded == decode_whole(path, container_kind(path))
+
+
+def test_damaged_frames_are_counted_in_that_pass(tmp_path):
+    path = write_barcodes(
+        tmp_path / "a.mpg", range(40), codec="mpeg2video", options={"b": "4000000"}
+    )
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) // 3, len(data) * 2 // 3, 2000):
+        data[place : place + 30] = bytes(range(30))
+    path.write_bytes(data)
+    _, decoded = index_and_decode(str(path), "mpegps")
+    assert decoded == decode_whole(str(path), "mpegps")
+    assert decoded.num_damaged

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.barcode import draw_barcode, write_barcodes
+from videoclf.tools.decoding import decode_whole
 from videoclf.tools.inspection import Inspector
 
 FAST = {"preset": "ultrafast", "g": "10"}
@@ -94,6 +95,19 @@ def test_wrong_frame_counts(root):
     found = inspect(root, "a.avi")
     assert found.problem == "frame count"
     assert found.detail == "the container says 25, 20 decode"
+
+
+@pytest.mark.parametrize(("suffix", "times"), [(".avi", 0), (".mp4", 1)])
+def test_a_file_is_decoded_once(root, monkeypatch, suffix, times):
+    codec = {"codec": "mpeg4"} if suffix == ".avi" else {"options": FAST}
+    write_barcodes(root / f"a{suffix}", range(20), **codec)
+    passes = []
+    monkeypatch.setattr(
+        "videoclf.tools.inspection.decode_whole",
+        lambda *arguments: passes.append(arguments) or decode_whole(*arguments),
+    )
+    assert inspect(root, f"a{suffix}").problem is None
+    assert len(passes) == times  # beside the pass that makes the index
 
 
 def test_folders_of_pictures(root):

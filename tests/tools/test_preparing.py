@@ -10,7 +10,7 @@ from videoclf.errors import ConfigError
 from videoclf.tools.journal import Journal
 from videoclf.tools.prepared_table import check_labels, write_table
 from videoclf.tools.preparing import JOURNAL, SCHEMA, Preparation, TargetNames
-from videoclf.tools.reencoding import Encoding
+from videoclf.tools.reencoding import Encoder, Encoding
 from videoclf.tools.source import VideoSource
 
 FAST = {"preset": "ultrafast"}
@@ -53,7 +53,7 @@ def prepare(tmp_path):
         encoding, out = Encoding(short_side=32, preset="ultrafast"), tmp_path / "out"
         with Journal(out / JOURNAL, schema=SCHEMA, settings={"cut": cut}) as journal:
             source = VideoSource(tmp_path / "root", manifest=rows)
-            work = Preparation(source, out, journal, encoding=encoding, cut=cut)
+            work = Preparation(source, out, journal, encoder=Encoder(encoding), cut=cut)
             ready = work.list_files()
             work.encode(num_processes=1, seconds_per_file=seconds, report=lambda *_: None)
             write_table(work)
@@ -109,7 +109,7 @@ def test_stretches_become_files(tmp_path, prepare):
     rows = manifest(["a.mp4"] * 3, starts=[0.0, 0.4, 9.0], ends=[0.4, None, 10.0])
     _, problems, table = prepare(rows, cut=True)
     assert problems == [
-        ("a.mp4 from 9 to 10", "unreadable", "has no frame between 9 s and 10.0 s (length 1.16 s)")
+        ("a.mp4 from 9 to 10", "unreadable", "has no frame between 9 s and 10 s; it is 1.16 s long")
     ]
     assert [line[:6] for line in table] == [
         ["a_0_0.4.mp4", "one", "train", "", "", ""],

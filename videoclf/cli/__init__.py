@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -10,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from videoclf import __version__
-from videoclf.cli import bench, check, prepare
-from videoclf.errors import ConfigError, VideoclfError
+from videoclf.cli import bench, check, features, flow, prepare, profile
+from videoclf.errors import ConfigError, VideoclfError, end_with
 
 #: What a command line that makes no sense raises; where it is defined depends on typer's version.
 _USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
@@ -26,6 +25,9 @@ app = typer.Typer(
 )
 app.command("check", rich_help_panel="Videos")(check.run)
 app.command("prepare", rich_help_panel="Videos")(prepare.run)
+app.command("flow", rich_help_panel="Videos")(flow.run)
+app.command("features", rich_help_panel="Networks")(features.run)
+app.command("profile", rich_help_panel="Models")(profile.run)
 app.add_typer(bench.app, name="bench", rich_help_panel="Speed")
 
 
@@ -54,20 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = typer.main.get_command(app)
         code = command.main(args=words, prog_name="videoclf", standalone_mode=False)
     except VideoclfError as error:
-        return _fail(str(error), error.exit_code)
+        return end_with(str(error), error.exit_code)
     except _USAGE_ERROR as error:
         path = error.ctx.command_path if error.ctx is not None else "videoclf"
         sentence = error.format_message().rstrip(".")
-        return _fail(f"{sentence}; see {path} --help", ConfigError.exit_code)
+        return end_with(f"{sentence}; see {path} --help", ConfigError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:
         sys.stderr.write("error: interrupted\n")
     return code if isinstance(code, int) else 0
-
-
-def _fail(sentence: str, code: int) -> int:
-    if os.environ.get("VIDEOCLF_TRACEBACK") == "1":
-        raise
-    sys.stderr.write(f"error: {sentence}\n")
-    return code

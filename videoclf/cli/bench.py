@@ -58,30 +58,19 @@ def loader(
 
 def _datamodule(config: DictConfig) -> VideoDataModule:
     """Build the loaders of a training as its ranks do, without a model."""
-    from videoclf.build import build
     from videoclf.config import plain
 
     data = build_data(config)
     manifest = data.manifest()
     manifest.save()
-    groups = {name: plain(config[name]) for name in ("sampler", "transform", "views")}
-    trusted = config.trusted_packages
-    parts: dict[str, Any] = {
-        name: build(node, name=name, trusted_packages=trusted) for name, node in groups.items()
+    resolved: dict[str, Any] = {
+        name: plain(config[name]) for name in ("data", "sampler", "transform", "views")
     }
+    resolved |= {"seed": config.seed, "trusted_packages": tuple(config.trusted_packages)}
 
-    from videoclf.data.datamodule import VideoDataModule
+    from videoclf.data.from_config import build_datamodule
 
-    return VideoDataModule(
-        manifest=manifest,
-        folder=data.folder(),
-        reader=data.reader,
-        batch_size=data.batch_size,
-        clips_per_video=data.clips_per_video,
-        num_workers=data.num_workers,
-        seed=config.seed,
-        **parts,
-    )
+    return build_datamodule(resolved, manifest=manifest, folder=data.folder())
 
 
 def _print(times: LoaderTimes, advice: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ def compose_train(overrides: Sequence[str], **settings: Any) -> DictConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from videoclf.config import CONF, explain
+    from videoclf.config import CONF, explain, loader_workers
 
     GlobalHydra.instance().clear()
     try:
@@ -41,8 +40,35 @@ def compose_train(overrides: Sequence[str], **settings: Any) -> DictConfig:
             OmegaConf.update(config, key.replace("__", "."), value)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, overrides, "train")) from error
-    if config.data.num_workers is None:  # the cores of one rank, at most 8, as in train.py
-        config.data.num_workers = max(1, min(8, len(os.sched_getaffinity(0))))
+    if config.data.num_workers is None:
+        config.data.num_workers = loader_workers()
+    return config
+
+
+def compose_evaluate(words: Sequence[str]) -> DictConfig:
+    """Compose the config of evaluate.py, `checkpoint=` among its words.
+
+    Raises:
+        ConfigError: an override is wrong; the text names the nearest key or option.
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from videoclf.config import CONF, explain, loader_workers
+    from videoclf.config_from_checkpoint import offer_checkpoint_options
+
+    overrides = offer_checkpoint_options(list(words))
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            config = compose(config_name="evaluate", overrides=overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, overrides, "evaluate")) from error
+    if config.data.num_workers is None:
+        config.data.num_workers = loader_workers()
     return config
 
 

@@ -17,6 +17,7 @@ from videoclf.errors import ConfigError, DataError, VideoclfError
 
 if TYPE_CHECKING:
     from videoclf.tools.preparing import Preparation
+    from videoclf.tools.reencoding import Encoding
     from videoclf.tools.source import VideoSource
 
 
@@ -61,7 +62,7 @@ def run(
     from videoclf.tools.journal import Journal
     from videoclf.tools.prepared_table import check_labels
     from videoclf.tools.preparing import JOURNAL, SCHEMA, Preparation
-    from videoclf.tools.reencoding import Encoding
+    from videoclf.tools.reencoding import Encoder, Encoding
 
     began = time.monotonic()
     encoding = Encoding(short_side=short_side, gop_frames=gop, crf=crf, preset=preset, audio=audio)
@@ -72,9 +73,11 @@ def run(
     settings = {**asdict(encoding), "cut": cut, "root": str(videos.root.resolve())}
     with (
         stoppable("the same command goes on from here"),
-        Journal(destination / JOURNAL, schema=SCHEMA, settings=settings) as notes,
+        Journal(
+            destination / JOURNAL, schema=SCHEMA, settings=settings, otherwise="name another folder"
+        ) as notes,
     ):
-        work = Preparation(videos, destination, notes, encoding=encoding, cut=cut)
+        work = Preparation(videos, destination, notes, encoder=Encoder(encoding), cut=cut)
         ready = work.list_files()
         if not notes.is_new:
             sys.stderr.write(f"going on with the run of {notes.began}, {ready} files are there\n")
@@ -85,7 +88,7 @@ def run(
                 report=report,
             )
         if json_file is not None:
-            _write(json_file, work, source)
+            _write(json_file, work, encoding, source)
         failed = _print(work, time.monotonic() - began)
     if failed:
         raise DataError(failed)
@@ -104,14 +107,14 @@ def _check_destination(destination: Path, videos: VideoSource, journal: str) -> 
         raise ConfigError(f"{destination} holds something already; name a new folder")
 
 
-def _write(path: Path, work: Preparation, words: list[str]) -> None:
+def _write(path: Path, work: Preparation, encoding: Encoding, words: list[str]) -> None:
     from videoclf.reports.redaction import redact_command
     from videoclf.tools.found_file import write_json
 
     head = {
         "format": "videoclf prepare 1",
         "source": redact_command(shlex.join(words)),
-        "encoding": asdict(work.encoding),
+        "encoding": asdict(encoding),
         "cut": work.cut,
         "counts": work.totals(),
     }

@@ -68,30 +68,22 @@ def find_source(words: Sequence[str], root: Path | None, *, classes_needed: bool
 
 
 def _configured(overrides: Sequence[str], **settings: str) -> VideoSource:
-    import pyarrow as pa
-
-    from videoclf.data.formats.annotation_table import read_table
-    from videoclf.data.formats.csv import Csv
     from videoclf.tools.source import VideoSource
 
     config = compose_train(overrides, data__max_unreadable=_ANY_NUMBER, **settings)
     data = build_data(config)
-    manifest, hashes = data.manifest(), None
-    if isinstance(data, Csv) and data.annotations is not None:
-        columns = read_table(Path(data.annotations)).columns
-        if "sha256" in columns:
-            hashes = pa.table({name: columns[name] for name in ("path", "sha256")})
-    return VideoSource(data.folder(), data.reader, manifest, hashes)
+    return VideoSource(data.folder(), data.reader, data.manifest())
 
 
 def _saved_manifest(place: Path, root: Path | None) -> VideoSource:
     from videoclf.data.manifest import Manifest
+    from videoclf.data.presence import check_files
     from videoclf.tools.source import VideoSource
 
     if root is None or not root.is_dir():
         raise DataError(f"the manifest {place} does not say where its videos lie; give --root=...")
     manifest = Manifest.open(place)
-    manifest.check_files(root, allowed=_ANY_NUMBER)
+    check_files(manifest, root, allowed=_ANY_NUMBER)
     return VideoSource(root, manifest=manifest)
 
 

@@ -41,6 +41,7 @@ class TrainBatches:
         self.rank = rank
         self.world = world
         self.epoch = 0
+        self._start = (0, 0)
 
     @property
     def sampler(self) -> TrainBatches:
@@ -51,6 +52,13 @@ class TrainBatches:
         """Choose the order; called before every epoch."""
         self.epoch = epoch
 
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Leave out the batches of an epoch before `batch`; a resumed run has read them.
+
+        The length stays that of a whole epoch.
+        """
+        self.epoch, self._start = epoch, (epoch, batch)
+
     def __len__(self) -> int:
         return len(self.rows) // (self.batch_size * self.world)
 
@@ -59,7 +67,8 @@ class TrainBatches:
             np.random.default_rng((self.seed, self.epoch)).permutation(len(self.rows))
         ]
         step = self.batch_size * self.world
-        for batch in range(len(self)):
+        first_batch = self._start[1] if self.epoch == self._start[0] else 0
+        for batch in range(first_batch, len(self)):
             first = batch * step + self.rank * self.batch_size
             yield [(self.epoch, int(row)) for row in order[first : first + self.batch_size]]
 

@@ -21,9 +21,12 @@ from torch.utils.data import DataLoader
 from videoclf.data.batch_sampler import EvalBatches, TrainBatches
 from videoclf.data.dataset import VideoDataset, collate
 from videoclf.data.manifest import Manifest
-from videoclf.errors import DataError
+from videoclf.data.watchdog import FileWatchdog
+from videoclf.errors import CheckpointError, DataError
 from videoclf.evaluation.views import Views
+from videoclf.parent import die_with_parent
 from videoclf.readers import reader_class
+from videoclf.readers.content import HashCheck
 from videoclf.samplers import Sampler
 from videoclf.transforms.clip import ClipTransform
 from videoclf.types import Batch
@@ -54,13 +57,15 @@ class VideoDataModule(pl.LightningDataModule):
         folder: the data root.
         reader: backend by name.
         sampler: which frames a clip takes.
-        transform: crops, resize, flip, normalisation.
+        transform: crops, resize, augmentation, normalisation.
         views: the protocol of the test; validation always takes one clip and one crop.
         batch_size: videos a rank and step; in evaluation, views a rank and step.
         clips_per_video: training clips from each opened video.
         num_workers: loader processes a rank.
         seed: of the run.
         test_subset: what `test_dataloader` reads.
+        verify_hashes: as `VideoDataset` takes it.
+        seconds_per_file: time limit for a loader process to read one file; None sets none.
     """
 
     def __init__(
@@ -77,8 +82,11 @@ class VideoDataModule(pl.LightningDataModule):
         num_workers: int,
         seed: int,
         test_subset: str = "test",
+        verify_hashes: HashCheck = "once",
+        seconds_per_file: float | None = None,
     ) -> None:
         super().__init__()
+        transform.check_crops(views.num_crops)
         self.manifest = manifest
         self.folder = folder
         self.open_video = reader_class(reader)
@@ -91,12 +99,43 @@ class VideoDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.test_subset = test_subset
+        self.verify_hashes: HashCheck = verify_hashes
+        self.watchdog = FileWatchdog(
+            seconds_per_file=seconds_per_file, path_of=lambda row: manifest.record(row).path
+        )
         self._loaders: list[TimedLoader] = []
+        self._earlier_wait_seconds = 0.0
+        self._start = (0, 0)
 
     @property
     def wait_seconds(self) -> float:
         """Seconds that this rank has waited for batches so far."""
-        return sum(loader.wait_seconds for loader in self._loaders)
+        return self._earlier_wait_seconds + sum(loader.wait_seconds for loader in self._loaders)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the order of samples: the batch that is trained on next."""
+        assert self.trainer is not None
+        return {
+            "epoch": self.trainer.current_epoch,
+            "batch": self.trainer.fit_loop.epoch_loop.batch_progress.current.completed,
+            "global_batch_size": self.batch_size * self._world,
+            "wait_seconds": self.wait_seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next training loader begin where another run stopped.
+
+        Raises:
+            CheckpointError: its batches had another size, so that no order continues its own.
+        """
+        size, saved = self.batch_size * self._world, state_dict["global_batch_size"]
+        if size != saved:
+            raise CheckpointError(
+                f"the checkpoint is of {saved} videos a step, and data.batch_size="
+                f"{self.batch_size} on {self._world} rank(s) makes {size}; keep their product"
+            )
+        self._start = state_dict["epoch"], state_dict["batch"]
+        self._earlier_wait_seconds = state_dict["wait_seconds"]
 
     def rows(self, subset: str) -> np.ndarray:
         """Return the manifest's rows of a subset, int64.
@@ -128,6 +167,8 @@ class VideoDataModule(pl.LightningDataModule):
             rank=self._rank,
             world=self._world,
         )
+        batches.start_at(*self._start)
+        self._start = (0, 0)  # any further loader reads whole epochs
         return self._loader(batches, views=None)
 
     def val_dataloader(self) -> TimedLoader:
@@ -138,8 +179,14 @@ class VideoDataModule(pl.LightningDataModule):
         """All views of each video of `test_subset`."""
         return self._eval_loader(self.test_subset, self.views["test"])
 
+    def rows_dataloader(self, rows: np.ndarray) -> TimedLoader:
+        """All test views of some rows of the manifest, int64 (N,), in their order."""
+        views = self.views["test"]
+        videos = max(1, self.batch_size // views.num_views)
+        return self._loader(EvalBatches(rows, batch_size=videos, rank=0, world=1), views=views)
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:  # noqa: ARG002
-        """Flip and normalise where the batch lies."""
+        """Augment and normalise where the batch lies."""
         train = bool(self.trainer and self.trainer.training)
         return self.transform.on_device(batch, seed=self.seed, train=train)
 
@@ -168,6 +215,8 @@ class VideoDataModule(pl.LightningDataModule):
             seed=self.seed,
             views=views,
             clips_per_video=self.clips_per_video,
+            verify_hashes=self.verify_hashes,
+            open_files=self.watchdog.watch(self.num_workers),
         )
         loader = TimedLoader(
             dataset,
@@ -184,6 +233,7 @@ class VideoDataModule(pl.LightningDataModule):
 
 def _start_worker(worker_id: int) -> None:  # noqa: ARG001
     """One thread a worker; Ctrl-C and SIGTERM are for the rank, which then ends its workers."""
+    die_with_parent()
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

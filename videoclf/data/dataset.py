@@ -7,6 +7,7 @@ that cannot be read becomes an `Unreadable`, never another video.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,11 @@ import torch
 from torch.utils.data import Dataset
 
 from videoclf.data.manifest import Manifest
+from videoclf.data.watchdog import OpenFiles
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers import Reader
+from videoclf.readers.content import HashCheck, check_content
+from videoclf.readers.span import frame_span
 from videoclf.samplers import Sampler
 from videoclf.transforms.clip import ClipTransform
 from videoclf.types import Batch, Record, Sample, Unreadable
@@ -37,6 +41,9 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         seed: of the run; with epoch and row it decides every random choice.
         views: the test protocol; None draws random clips and crops, for training.
         clips_per_video: how many, in training.
+        verify_hashes: hold each file's content against the manifest's hash, where it has one, at
+            the first opening, always or never.
+        open_files: where a process notes which file it reads, for who watches it.
     """
 
     def __init__(
@@ -50,6 +57,8 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         seed: int,
         views: Views | None,
         clips_per_video: int = 1,
+        verify_hashes: HashCheck = "once",
+        open_files: OpenFiles | None = None,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
@@ -59,15 +68,25 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         self.seed = seed
         self.views = views
         self.clips_per_video = clips_per_video
+        self.verify_hashes = verify_hashes
+        self.open_files = open_files
 
     def __len__(self) -> int:
         return len(self.manifest)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample | Unreadable:
+        """Read one record; the file is noted as open meanwhile."""
         epoch, index = key
+        with self.open_files.reading(index) if self.open_files else nullcontext():
+            return self._read(epoch, index)
+
+    def _read(self, epoch: int, index: int) -> Sample | Unreadable:
         record = self.manifest.record(index)
+        path = str(self.folder / record.path)
         try:
-            with self.open_video(str(self.folder / record.path)) as reader:
+            if record.sha256 is not None and self.verify_hashes != "never":
+                check_content(path, record.sha256, remember=self.verify_hashes == "once")
+            with self.open_video(path) as reader:
                 clips = self._clips(
                     reader, record, np.random.default_rng((self.seed, epoch, index))
                 )
@@ -77,7 +96,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
 
     def _clips(self, reader: Reader, record: Record, generator: np.random.Generator) -> np.ndarray:
         """Decode once, crop every view: uint8 (V, T, H, W, C)."""
-        first, last = frame_span(reader, record)
+        first, last = frame_span(record.path, reader.times, record.start, record.end)
         if self.views is None:
             draws = range(self.clips_per_video)
             clips = [self.sampler.train_clip(last - first, reader.fps, generator) for _ in draws]
@@ -85,40 +104,24 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         else:
             indices = self.sampler.eval_clips(last - first, reader.fps, self.views.num_clips)
         distinct, inverse = np.unique(indices + first, return_inverse=True)
-        frames = reader.frames(distinct, short_side=self.transform.resize_pixels)
-        height, width = frames.shape[1:3]
-        rows = inverse.reshape(indices.shape)  # (clips, T) -> positions in `frames`
+        rows = inverse.reshape(indices.shape)  # (clips, T) -> positions in the distinct frames
         if self.views is None:
+            short_side = self.transform.train_short_side(generator)
+            frames = reader.frames(distinct, short_side=short_side)
+            height, width = frames.shape[1:3]
             boxes = [self.transform.train_box(height, width, generator) for _ in rows]
             cut = [
-                self.transform.cut(frames[clip], box) for clip, box in zip(rows, boxes, strict=True)
+                self.transform.cut(frames, box, clip) for clip, box in zip(rows, boxes, strict=True)
             ]
             return np.stack(cut)
+        frames = reader.frames(distinct, short_side=self.transform.resize_pixels)
         # a crop of each distinct frame is cut once, then gathered: clips share frames
-        view_boxes = self.transform.view_boxes(height, width, self.views.num_crops)
-        crops = [self.transform.cut(frames, box) for box in view_boxes]
-        return np.stack([crop[clip] for clip in rows for crop in crops])
-
-
-def frame_span(reader: Reader, record: Record) -> tuple[int, int]:
-    """Return the half-open range of frames between a record's start and end.
-
-    Raises:
-        UnreadableVideoError: no frame lies between them.
-    """
-    start = 0.0 if record.start is None else record.start
-    # a frame exactly at `end` belongs to what follows; 1e-6 absorbs the rounding of timestamps
-    first = int(np.searchsorted(reader.times, start - 1e-6))
-    last = reader.num_frames
-    if record.end is not None:
-        last = int(np.searchsorted(reader.times, record.end - 1e-6))
-    if last <= first:
-        length = float(reader.times[-1]) if reader.num_frames else 0.0
-        reason = (
-            f"has no frame between {record.start} s and {record.end} s; it is {length:.2f} s long"
-        )
-        raise UnreadableVideoError(record.path, reason)
-    return first, last
+        crops = self.transform.view_crops(frames, self.views.num_crops)
+        views = np.empty((len(rows), len(crops), rows.shape[1], *crops[0].shape[1:]), np.uint8)
+        for place, row in np.ndenumerate(rows):  # frame by frame: nothing is held twice
+            for number, crop in enumerate(crops):
+                views[place[0], number, place[1]] = crop[row]
+        return views.reshape(-1, *views.shape[2:])  # (clips * crops, T, H, W, C)
 
 
 def collate(samples: Sequence[Sample | Unreadable]) -> Batch:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,15 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoclf.cache import atomic_write, cache_folder
+from videoclf.data.column_hash import hash_values, one_chunk
 from videoclf.errors import ConfigError, DataError, StorageError
 from videoclf.types import SUBSETS, Record
-
-log = logging.getLogger(__name__)
 
 SCHEMA = pa.schema(
     [
@@ -38,8 +34,8 @@ SCHEMA = pa.schema(
     ]
 )
 
-#: Absolute, leading out by "..", holding NUL, or taken for an address (RE2 syntax).
-OUTSIDE = r"^/|^\\|(^|/)\.\.(/|$)|\x00|://|^[A-Za-z][A-Za-z0-9+.-]*:\S"
+#: The column that only those manifests have whose annotations give it: sha256 of each file.
+HASHES = pa.field("sha256", pa.binary(32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +43,7 @@ class Manifest:
     """All records, in the order of their rows.
 
     Args:
-        table: columns of `SCHEMA`.
+        table: columns of `SCHEMA`, and `HASHES` where known.
         class_names: by class id.
         file: where it is saved; a saved manifest is pickled as this path, not as its rows.
     """
@@ -67,6 +63,7 @@ class Manifest:
         starts: Iterable[float | None] | None = None,
         ends: Iterable[float | None] | None = None,
         groups: Iterable[str | None] | None = None,
+        hashes: Iterable[bytes | None] | None = None,
     ) -> Manifest:
         """Build from columns of equal length, Python values or Arrow arrays; absent ones are null.
 
@@ -88,7 +85,11 @@ class Manifest:
             _array(nothing if ends is None else ends, pa.float64()),
             _array(nothing if groups is None else groups, pa.string()),
         ]
-        manifest = cls(pa.table(columns, schema=SCHEMA), tuple(class_names))
+        table = pa.table(columns, schema=SCHEMA)
+        known = None if hashes is None else _array(hashes, HASHES.type)
+        if known is not None and known.null_count < len(known):
+            table = table.append_column(HASHES, known)
+        manifest = cls(table, tuple(class_names))
         manifest._check_labels()
         manifest._check_rows()
         return manifest
@@ -155,11 +156,11 @@ class Manifest:
 
     @cached_property
     def _columns(self) -> tuple[pa.Array, ...]:
-        return tuple(_one_chunk(self.table[name]) for name in SCHEMA.names)
+        return tuple(one_chunk(self.table[name]) for name in self.table.column_names)
 
     def record(self, index: int) -> Record:
         """Return one row as a record."""
-        path, labels, subset, start, end, group = (column[index] for column in self._columns)
+        path, labels, subset, start, end, group, *sha256 = (c[index] for c in self._columns)
         return Record(
             path=path.as_py(),
             labels=tuple(labels.values.tolist()),
@@ -167,6 +168,7 @@ class Manifest:
             start=start.as_py(),
             end=end.as_py(),
             group=group.as_py(),
+            sha256=sha256[0].as_py().hex() if sha256 and sha256[0].is_valid else None,
         )
 
     def rows(self, subset: str) -> pa.Array:
@@ -186,9 +188,9 @@ class Manifest:
         a null, and the version of Arrow leave it as it is.
         """
         digest = hashlib.sha256(json.dumps(self.class_names, ensure_ascii=False).encode())
-        for name in SCHEMA.names:
+        for name in self.table.column_names:
             digest.update(f"\n{name} {len(self)}\n".encode())
-            _hash_values(_one_chunk(self.table[name]), digest)
+            hash_values(one_chunk(self.table[name]), digest)
         return digest.hexdigest()
 
     def save(self) -> Path:
@@ -200,7 +202,7 @@ class Manifest:
         path = cache_folder() / "manifests" / f"{self.sha256}.arrow"
         if not self._is_saved(path):
             metadata = {"class_names": json.dumps(self.class_names), "sha256": self.sha256}
-            schema = SCHEMA.with_metadata(metadata)
+            schema = self.table.schema.with_metadata(metadata)
             try:
                 with (
                     atomic_write(path) as temporary,
@@ -236,7 +238,7 @@ class Manifest:
         """
         try:
             table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-            if not table.schema.equals(SCHEMA):
+            if not any(map(table.schema.equals, (SCHEMA, SCHEMA.append(HASHES)))):
                 raise KeyError(f"columns are {', '.join(table.column_names)}")
             names = json.loads(table.schema.metadata[b"class_names"])
             manifest = cls(table, tuple(names), Path(path).absolute())
@@ -247,106 +249,10 @@ class Manifest:
             ) from error
         return manifest
 
-    def check_files(self, root: Path, *, allowed: int = 0) -> None:
-        """Hold every path against the files below `root`, listing each folder once.
-
-        Args:
-            root: folder of the videos.
-            allowed: missing files that are logged instead; the reader reports each of them.
-
-        Raises:
-            ConfigError: a path is absolute, leads out of the root, is an address or holds NUL.
-            DataError: files are missing, or links that lead out of the root; the text gives their
-                count and the first ten.
-        """
-        paths = pc.unique(self.table["path"])
-        outside = pc.indices_nonzero(pc.match_substring_regex(paths, OUTSIDE))
-        if len(outside):
-            raise ConfigError(
-                f"path {paths[outside[0].as_py()].as_py()!r} is not inside the data root; "
-                "name files relative to data.root, without '..'"
-            )
-        present, leaving = _list_folders(root, paths)
-        missing = paths.filter(pc.invert(pc.is_in(paths, pa.array(present, pa.string()))))
-        if 0 < len(missing) <= allowed:
-            log.warning(
-                "%d of %d videos are missing below %s (%d allowed): %s",
-                *(len(missing), len(paths), root, allowed, _first(missing)),
-            )
-        elif len(missing):
-            raise DataError(
-                f"{len(missing)} of {len(paths)} videos are missing below {root}: "
-                f"{_first(missing)}; check data.root or take them out of the annotation file"
-            )
-        led_out = paths.filter(pc.is_in(paths, pa.array(leaving, pa.string())))
-        if len(led_out):
-            raise DataError(
-                f"{len(led_out)} of {len(paths)} videos are links that lead out of {root}: "
-                f"{_first(led_out)}; copy the files there, or set data.root to where they lead"
-            )
-
 
 def _array(values: Any, kind: pa.DataType) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
-        values = _one_chunk(values)
+        values = one_chunk(values)
     if isinstance(values, pa.Array):
         return values if values.type == kind else values.cast(kind)
     return pa.array(values, kind)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array, without a copy where it is one already."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _hash_values(column: pa.Array, digest: Any) -> None:
-    """Feed a column's values to a hash: which are null, then lengths, then contents."""
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
-    digest.update(np.packbits(valid, bitorder="little").tobytes())
-    if pa.types.is_list(column.type):
-        lengths = pc.fill_null(pc.list_value_length(column), 0)
-        digest.update(lengths.to_numpy().astype("<i4").tobytes())
-        # Flattening leaves out what lies under a null.
-        digest.update(column.flatten().to_numpy(zero_copy_only=False).astype("<i4").tobytes())
-    elif pa.types.is_string(column.type):
-        column = pc.fill_null(column, "")
-        digest.update(pc.binary_length(column).to_numpy().astype("<i4").tobytes())
-        _, offsets, data = column.buffers()
-        ends = np.frombuffer(offsets, np.int32) if offsets is not None else np.zeros(1, np.int32)
-        first, last = ends[column.offset], ends[column.offset + len(column)]
-        digest.update(memoryview(data)[first:last] if data is not None else b"")
-    else:
-        # Adding zero makes of -0.0 the 0.0 that it equals.
-        values = pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False) + 0.0
-        digest.update(values.astype("<f8").tobytes())
-
-
-def _list_folders(root: Path, paths: pa.Array) -> tuple[list[str], list[str]]:
-    """List the folders of the paths: what is there, and what of it leads out of the root."""
-    real_root = os.path.realpath(root)
-    present: list[str] = []
-    leaving: list[str] = []
-    for folder in pc.unique(pc.replace_substring_regex(paths, r"[^/]*$", "")).to_pylist():
-        try:
-            with os.scandir(root / folder) as entries:
-                names = [(folder + entry.name, entry.is_symlink()) for entry in entries]
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except PermissionError as error:
-            raise DataError(f"cannot list {root / folder}: {error.strerror}; allow it") from error
-        present += [path for path, _ in names]
-        if not _is_below(root / folder, real_root):
-            leaving += [path for path, _ in names]
-        else:
-            links = [path for path, is_link in names if is_link]
-            leaving += [path for path in links if not _is_below(root / path, real_root)]
-    return present, leaving
-
-
-def _is_below(path: Path, real_root: str) -> bool:
-    real = os.path.realpath(path)
-    return real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep)
-
-
-def _first(paths: pa.Array, count: int = 10) -> str:
-    return ", ".join(paths[:count].to_pylist()) + (", ..." if len(paths) > count else "")

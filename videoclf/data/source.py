@@ -10,10 +10,11 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from videoclf.errors import DataError
 from videoclf.readers import check_reader
+from videoclf.readers.content import HashCheck
 
 if TYPE_CHECKING:
     from videoclf.data.manifest import Manifest
@@ -32,7 +33,10 @@ class VideoData(abc.ABC):
             then trains on `batch_size * clips_per_video` clips.
         num_workers: loader processes a rank; 0 decodes in the rank itself.
         directional: the classes name directions (left, clockwise): clips are never mirrored.
+        seconds_per_file: time limit for a loader process to read one file; None sets none.
         max_unreadable: unreadable videos that are left out and listed before the run stops.
+        verify_hashes: hold the content of files against the hashes that annotations give (a table
+            with a column `sha256`): once, at the first opening; always; or never.
         num_classes: written by the composing process, from the manifest.
         class_names: written by the composing process, in the order of the class ids.
     """
@@ -43,8 +47,10 @@ class VideoData(abc.ABC):
     batch_size: int
     clips_per_video: int
     num_workers: int
+    seconds_per_file: float | None
     directional: bool
     max_unreadable: int
+    verify_hashes: HashCheck
     num_classes: int | None
     class_names: tuple[str, ...] | None
 
@@ -59,8 +65,16 @@ class VideoData(abc.ABC):
             raise ValueError(f"data.clips_per_video={self.clips_per_video} must be at least 1")
         if self.num_workers < 0:
             raise ValueError(f"data.num_workers={self.num_workers} must be at least 0")
+        if self.seconds_per_file is not None and self.seconds_per_file <= 0:
+            raise ValueError(
+                f"data.seconds_per_file={self.seconds_per_file} must be above 0, or null"
+            )
         if self.max_unreadable < 0:
             raise ValueError(f"data.max_unreadable={self.max_unreadable} must be at least 0")
+        if self.verify_hashes not in get_args(HashCheck):
+            raise ValueError(
+                f"data.verify_hashes={self.verify_hashes} must be once, always or never"
+            )
         if not self.modalities:
             raise ValueError("data.modalities is empty; name at least one, such as [rgb]")
 

@@ -14,7 +14,8 @@ class Views:
 
     Args:
         num_clips: temporal clips a video, placed by the sampler.
-        num_crops: 1 centre, 3 along the longer side, 5 corners and centre.
+        num_crops: 1 centre, 3 along the longer side, 5 corners and centre, 10 those five and
+            their mirrors (not for data whose classes name directions).
         average: `probabilities` (softmax first) or `logits`.
 
     Raises:
@@ -28,8 +29,8 @@ class Views:
     def __post_init__(self) -> None:
         if self.num_clips < 1:
             raise ValueError(f"views.num_clips={self.num_clips} must be at least 1")
-        if self.num_crops not in (1, 3, 5):
-            raise ValueError(f"views.num_crops={self.num_crops} must be 1, 3 or 5")
+        if self.num_crops not in (1, 3, 5, 10):
+            raise ValueError(f"views.num_crops={self.num_crops} must be 1, 3, 5 or 10")
         if self.average not in ("probabilities", "logits"):
             raise ValueError(f"views.average={self.average!r} must be 'probabilities' or 'logits'")
 

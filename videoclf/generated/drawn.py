@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from videoclf.cache import cache_folder
 from videoclf.data.manifest import Manifest
+from videoclf.data.presence import check_files
 from videoclf.data.source import VideoData
 from videoclf.generated.draw import draw_missing
 from videoclf.types import SUBSETS
@@ -117,7 +118,7 @@ class DrawnVideos(VideoData):
             labels=[[label] for label in labels],
             subsets=subsets,
         )
-        manifest.check_files(self.folder())
+        check_files(manifest, self.folder())
         return manifest
 
     @abc.abstractmethod

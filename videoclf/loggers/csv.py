@@ -39,6 +39,11 @@ class CsvLogger(Logger):
         """Nothing: config.yaml holds them."""
 
     @rank_zero_only
+    def continue_before(self, step: int) -> None:
+        """Drop the rows of `step` and later ones: a resumed run measures them again."""
+        self.table.truncate_after(step - 1)
+
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append one row."""
         values = dict(metrics)

@@ -23,6 +23,7 @@ from torch import nn
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.fully_connected import fully_connected
 from videoclf.models.blocks.initialization import initialize_for_relu
+from videoclf.models.blocks.recomputation import run_block
 
 
 class C3D(nn.Module):
@@ -37,6 +38,7 @@ class C3D(nn.Module):
         temporal_pools: frames that each stage's pooling joins; each joins 2 x 2 pixels.
         hidden: widths of the fully connected layers.
         dropout: after each fully connected layer.
+        checkpoint_activations: recompute each stage in the backward pass to save memory.
 
     Raises:
         ValueError: lists whose lengths differ, too few frames for the poolings, or crops too small.
@@ -53,6 +55,7 @@ class C3D(nn.Module):
         temporal_pools: Sequence[int],
         hidden: Sequence[int],
         dropout: float,
+        checkpoint_activations: bool,
     ) -> None:
         super().__init__()
         if not len(widths) == len(convs_per_stage) == len(temporal_pools):
@@ -62,6 +65,7 @@ class C3D(nn.Module):
             )
         self.num_frames = num_frames
         self.image_size = image_size
+        self.checkpoint_activations = checkpoint_activations
         length, edge = remaining_size(num_frames, image_size, temporal_pools)
         stages: list[nn.Module] = []
         channels = 3
@@ -80,7 +84,10 @@ class C3D(nn.Module):
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Encode clips (B, 3, T, H, W) -> the last hidden layer, fc7 (B, D)."""
         check_clip(rgb, num_frames=self.num_frames, image_size=self.image_size)
-        maps = self.stages(rgb)  # (B, C, T / 16, H', W')
+        maps = rgb
+        for stage in self.stages:
+            maps = run_block(stage, maps, checkpointed=self.checkpoint_activations)
+        # (B, C, T / 16, H', W')
         features: torch.Tensor = self.fully_connected(maps.flatten(1))  # (B, D)
         return features
 

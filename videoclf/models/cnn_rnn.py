@@ -19,7 +19,8 @@ sequence net is one of
 `bidirectional` lets every step see the whole clip: RNNs also run backwards, convolutions centre
 their windows, attention drops its mask. With `frames_per_step` n above 1 the CNN is inflated and
 a step is a clip of n frames. A frozen CNN runs in evaluation mode, without a graph, a few frames
-at a time: its memory does not grow with the clip.
+at a time: its memory does not grow with the clip. With `feature_cache` it runs once for each frame
+that is met, and later epochs read its features from disk.
 
 Sources: Donahue et al. 2015, "Long-term Recurrent Convolutional Networks" (LRCN); Ng et al. 2015,
 "Beyond Short Snippets"; Shi et al. 2015 (ConvLSTM); Bai et al. 2018 (temporal convolution);
@@ -30,12 +31,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from videoclf.models.blocks.backbone_2d import create_backbone, feature_shape, frame_maps
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
+from videoclf.models.blocks.feature_store import FeatureStore, hash_weights
 from videoclf.models.blocks.sequence_nets import (
     ConvLSTM,
     SequenceNet,
@@ -59,6 +62,8 @@ class CNNRNN(nn.Module):
         pretrained: load timm's published weights (needs them cached, or the network).
         frozen: keep the CNN in evaluation mode, without gradients.
         frames_at_once: a frozen CNN sees at most so many steps at a time.
+        feature_cache: file that keeps a frozen CNN's features, for training without spatial
+            augmentation; null keeps none.
         frames_per_step: 1 for a frame a step; above 1 the CNN is inflated, a step is a short clip.
         keep_map: keep the CNN's map instead of its average over space.
         map_channels: to which P reduces it; null leaves P out.
@@ -87,6 +92,7 @@ class CNNRNN(nn.Module):
         pretrained: bool,
         frozen: bool,
         frames_at_once: int,
+        feature_cache: str | None,
         frames_per_step: int,
         keep_map: bool,
         map_channels: int | None,
@@ -105,6 +111,11 @@ class CNNRNN(nn.Module):
             raise ValueError(f"model.outputs={outputs!r} is none of {', '.join(OUTPUTS)}")
         if frames_at_once < 1:
             raise ValueError(f"model.frames_at_once={frames_at_once} must be at least 1")
+        if feature_cache is not None and not frozen:
+            raise ValueError(
+                f"model.feature_cache={feature_cache} keeps what a CNN that learns would change; "
+                "set model.frozen=true, or model.feature_cache=null"
+            )
         check_num_frames(
             num_frames,
             min_frames=frames_per_step,
@@ -124,6 +135,9 @@ class CNNRNN(nn.Module):
         if map_channels is not None:
             self.project = nn.Conv2d(channels, map_channels, kernel_size=1)
             channels = map_channels
+        self.feature_cache = None if feature_cache is None else FeatureStore(Path(feature_cache))
+        self._network: str | None = None  # hash of the CNN, once it is needed
+        self.register_load_state_dict_post_hook(CNNRNN._forget_network)
         self.map_shape = (channels, height, width)
         inputs = math.prod(self.map_shape)
         nets: dict[str, Callable[[], SequenceNet]] = {
@@ -166,7 +180,10 @@ class CNNRNN(nn.Module):
         if not self.frozen:
             return self._encode(frames)
         with torch.no_grad():
-            return torch.cat([self._encode(few) for few in frames.split(self.frames_at_once)])
+            if self.feature_cache is None:
+                return self._encode_in_chunks(frames)
+            self._network = self._network or hash_weights(self.cnn)
+            return self.feature_cache.features(frames, self._network, self._encode_in_chunks)
 
     def fuse(self, features: torch.Tensor) -> torch.Tensor:
         """Fuse the features of all steps (B, S, C[, H', W']) -> logits (B, K) or (B, S, K)."""
@@ -183,6 +200,12 @@ class CNNRNN(nn.Module):
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         """Classify clips (B, 3, T, H, W) -> logits (B, K) or (B, S, K), S = T / frames_per_step."""
         return self.fuse(self._encode_clips(rgb))
+
+    def _forget_network(self, _: object) -> None:
+        self._network = None
+
+    def _encode_in_chunks(self, frames: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self._encode(few) for few in frames.split(self.frames_at_once)])
 
     def _encode(self, frames: torch.Tensor) -> torch.Tensor:
         if self.frames_per_step == 1:

@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
-from videoclf.models.resnet_3d import run_block
+from videoclf.models.blocks.recomputation import run_block
 
 #: Of each mixed module the widths of branches 0, 1a, 1b, 2a, 2b, 3.
 MIXED_WIDTHS = {

@@ -20,20 +20,17 @@ table 1 (C2D, I3D); Feichtenhofer et al. 2019, "SlowFast Networks", table 1 (slo
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 from videoclf.models.blocks.backbone_2d import create_backbone
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.initialization import initialize_for_relu
 from videoclf.models.blocks.non_local import NonLocalBlock
+from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.inflation import inflate_weights
 
 STAGES = ("res2", "res3", "res4", "res5")
@@ -273,36 +270,6 @@ class Stage(nn.Module):
             if str(index) in self.non_local:
                 maps = self.non_local[str(index)](maps)
         return maps
-
-
-def run_block(block: nn.Module, maps: torch.Tensor, *, checkpointed: bool) -> torch.Tensor:
-    """Run a block; where `checkpointed`, keep only its input and recompute it backward."""
-    if not (checkpointed and torch.is_grad_enabled()):
-        result: torch.Tensor = block(maps)
-        return result
-
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), statistics_kept(block)
-
-    result = checkpoint(block, maps, use_reentrant=False, context_fn=contexts)
-    return result  # noqa: RET504 (typed above)
-
-
-@contextmanager
-def statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Leave running statistics alone: a recomputed batch has already been counted once."""
-    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    counts = [copy.deepcopy(norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0  # the old value counts fully, the batch's not at all
-    try:
-        yield
-    finally:
-        for norm, momentum, num_batches in zip(norms, momenta, counts, strict=True):
-            norm.momentum = momentum
-            if norm.num_batches_tracked is not None and num_batches is not None:
-                norm.num_batches_tracked.copy_(num_batches)
 
 
 def blocks_by_stage(

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.initialization import initialize_for_relu
+from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.torchvision_weights import KeyMap, load_renamed, published_weights
 
 MIN_FRAMES = 8  # three times halved
@@ -130,6 +131,7 @@ class S3D(nn.Module):
         num_classes: K.
         num_frames: T of the clips, checked against the temporal strides.
         dropout: before the classifier.
+        checkpoint_activations: recompute each layer in the backward pass to save memory.
         pretrained: start from torchvision's weights of Kinetics-400, all but the classifier's.
 
     Raises:
@@ -137,9 +139,16 @@ class S3D(nn.Module):
     """
 
     def __init__(
-        self, *, num_classes: int, num_frames: int, dropout: float, pretrained: bool
+        self,
+        *,
+        num_classes: int,
+        num_frames: int,
+        dropout: float,
+        checkpoint_activations: bool,
+        pretrained: bool,
     ) -> None:
         super().__init__()
+        self.checkpoint_activations = checkpoint_activations
         check_num_frames(
             num_frames, min_frames=MIN_FRAMES, reason=f"S3D shrinks time by {MIN_FRAMES}"
         )
@@ -177,7 +186,10 @@ class S3D(nn.Module):
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Encode clips (B, 3, T, H, W) -> features averaged over time and space (B, 1024)."""
         check_clip(rgb, min_frames=MIN_FRAMES, min_pixels=MIN_PIXELS)
-        maps = self.layers(rgb)  # (B, 1024, T / 8, H / 32, W / 32)
+        maps = rgb
+        for layer in self.layers:
+            maps = run_block(layer, maps, checkpointed=self.checkpoint_activations)
+        # (B, 1024, T / 8, H / 32, W / 32)
         # windows of 2 x 7 x 7 at stride 1 before the mean, as published: larger maps count the
         # middle more; smaller ones are one window
         frames, height, width = maps.shape[2:]

@@ -11,10 +11,13 @@ Sources: Karpathy et al. 2014 (slow fusion); Tran et al. 2015 (3x3x3 kernels thr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
+
+from videoclf.models.blocks.clip_shape import check_clip
 
 
 def conv_block(inputs: int, outputs: int, stride: tuple[int, int, int]) -> nn.Sequential:
@@ -57,7 +60,7 @@ class SlowFusion(nn.Module):
                 f"model.widths={list(widths)} and "
                 f"model.temporal_strides={list(temporal_strides)} must have equal length"
             )
-        shrink = torch.tensor(list(temporal_strides)).prod().item()
+        self.min_frames = shrink = math.prod(temporal_strides)
         if num_frames < shrink:
             raise ValueError(
                 f"model.temporal_strides={list(temporal_strides)} shrink time by {shrink}, "
@@ -73,9 +76,14 @@ class SlowFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels, num_classes)
 
+    def features(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Encode clips (B, 3, T, H, W) -> features averaged over time and space (B, D)."""
+        check_clip(rgb, min_frames=self.min_frames)
+        maps = self.stages(rgb)  # (B, D, T', H', W')
+        features: torch.Tensor = maps.mean(dim=(2, 3, 4))  # (B, D)
+        return features
+
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         """Classify clips (B, 3, T, H, W) -> logits (B, K)."""
-        features = self.stages(rgb)  # (B, C, T', H', W')
-        pooled = features.mean(dim=(2, 3, 4))  # (B, C)
-        logits: torch.Tensor = self.classifier(self.dropout(pooled))  # (B, K)
+        logits: torch.Tensor = self.classifier(self.dropout(self.features(rgb)))  # (B, K)
         return logits

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
+from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.slow_fusion import SlowFusion
 
 
-class TemporalDifference(nn.Module):
+class TemporalDifference(SlowFusion):
     """`SlowFusion` on normalised frame differences.
 
     Args:
@@ -48,14 +48,12 @@ class TemporalDifference(nn.Module):
         dropout: float,
         floor: float,
     ) -> None:
-        super().__init__()
         if num_frames < 2:
             raise ValueError(
                 f"a difference needs two frames, and a clip has {num_frames}; "
                 "raise sampler.num_frames"
             )
-        self.floor = floor
-        self.network = SlowFusion(
+        super().__init__(
             num_classes=num_classes,
             num_frames=num_frames - 1,
             widths=widths,
@@ -63,10 +61,11 @@ class TemporalDifference(nn.Module):
             convs_per_stage=convs_per_stage,
             dropout=dropout,
         )
+        self.floor = floor
 
-    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
-        """Classify clips (B, 3, T, H, W) -> logits (B, K)."""
+    def features(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Encode the differences of clips (B, 3, T, H, W) -> (B, D)."""
+        check_clip(rgb, min_frames=self.min_frames + 1)
         differences = rgb[:, :, 1:] - rgb[:, :, :-1]  # (B, 3, T - 1, H, W)
         strength = differences.std(dim=(1, 2, 3, 4), keepdim=True)  # (B, 1, 1, 1, 1)
-        logits: torch.Tensor = self.network(differences / (strength + self.floor))  # (B, K)
-        return logits
+        return super().features(differences / (strength + self.floor))  # (B, D)

@@ -25,6 +25,7 @@ from torch import nn
 
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.initialization import initialize_for_relu
+from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.torchvision_weights import KeyMap, load_renamed, published_weights
 
 STEM_MIDDLE = 45  # M of the factored 7 x 7 stem, which does not follow the formula
@@ -158,6 +159,7 @@ class VideoResNet(nn.Module):
         blocks: residual blocks of each of the four stages.
         zero_init_last_norm: start each block as the identity, its last batch norm scaling by 0.
         dropout: before the classifier.
+        checkpoint_activations: recompute each block in the backward pass to save memory.
         pretrained: start from torchvision's weights of Kinetics-400, all but the classifier's.
 
     Raises:
@@ -174,6 +176,7 @@ class VideoResNet(nn.Module):
         blocks: Sequence[int],
         zero_init_last_norm: bool,
         dropout: float,
+        checkpoint_activations: bool,
         pretrained: bool,
     ) -> None:
         super().__init__()
@@ -184,6 +187,7 @@ class VideoResNet(nn.Module):
                 f"model.widths={list(widths)} and model.blocks={list(blocks)} must each be 4 long"
             )
         self.conv = conv
+        self.checkpoint_activations = checkpoint_activations
         convolutions = CONVOLUTIONS[conv]
         self.min_frames = 2 ** sum(c is not spatial for c in convolutions[1:])
         check_num_frames(
@@ -227,7 +231,11 @@ class VideoResNet(nn.Module):
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Encode clips (B, 3, T, H, W) -> features averaged over time and space (B, D)."""
         check_clip(rgb, min_frames=self.min_frames)
-        maps = self.stages(self.stem(rgb))  # (B, D, T', H / 16, W / 16)
+        maps = self.stem(rgb)  # (B, 64, T, H / 2, W / 2)
+        for stage in self.stages:
+            for block in stage:
+                maps = run_block(block, maps, checkpointed=self.checkpoint_activations)
+        # (B, D, T', H / 16, W / 16)
         features: torch.Tensor = maps.mean(dim=(2, 3, 4))  # (B, D)
         return features
 

@@ -24,7 +24,7 @@ from torch import nn
 
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.initialization import initialize_for_relu
-from videoclf.models.resnet_3d import run_block
+from videoclf.models.blocks.recomputation import run_block
 
 
 class X3D(nn.Module):

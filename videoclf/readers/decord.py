@@ -20,7 +20,9 @@ from videoclf.readers.scaling import Scaler
 
 _CONTAINERS = {"mp4", "matroska"}
 _CODECS = {"h264", "vp9"}
-# decord pads the rows of some small widths (12, 24, 48, 72), then refuses its own buffer.
+# What decord raises; the second where opening gives it nothing at all.
+_ERRORS = (decord.DECORDError, RuntimeError)
+# decord pads the rows of some small widths (8, 24, 48, 72), then refuses its own buffer.
 _PADDED_ROWS = "The size must exactly match"
 _ADVICE = "use data.reader=pyav"
 
@@ -57,11 +59,14 @@ class DecordReader(IndexedReader):
             self._open(height, width)
         try:
             clip: np.ndarray = self._video.get_batch(distinct).asnumpy()  # (N, H, W, 3)
-        except decord.DECORDError as error:
+        except _ERRORS as error:
+            if _PADDED_ROWS not in str(error):
+                raise UnreadableVideoError(self.path, "its data are damaged") from error
             native = (self.height, self.width)
-            if _PADDED_ROWS in str(error) and (height, width) != native:
+            if (height, width) != native:
                 return Scaler().clip(self._decode(distinct, *native), height, width)
-            raise UnreadableVideoError(self.path, "its data are damaged") from error
+            narrow = f"decord cannot give frames of {width} pixels width"
+            raise UnreadableVideoError(self.path, f"{narrow}; {_ADVICE}") from error
         return clip
 
     def _open(self, height: int, width: int) -> None:
@@ -70,7 +75,7 @@ class DecordReader(IndexedReader):
             video = decord.VideoReader(
                 self.path, ctx=decord.cpu(0), width=width, height=height, num_threads=1
             )
-        except decord.DECORDError as error:
+        except _ERRORS as error:
             raise UnreadableVideoError(self.path, "decord cannot open it") from error
         if len(video) != self.num_frames:
             counts = f"decord counts {len(video)} of {self.num_frames} frames"

@@ -50,12 +50,18 @@ class OpenedVideo:
                 return
             # What is left is an empty place in an AVI file; a decoder takes it for the end.
 
-    def frames(self, may_skip: Callable[[Packet[VideoStream]], bool]) -> Iterator[VideoFrame]:
+    def frames(
+        self,
+        may_skip: Callable[[Packet[VideoStream]], bool],
+        is_last: Callable[[Packet[VideoStream]], bool] = lambda _: False,
+    ) -> Iterator[VideoFrame]:
         """Decode from where the container stands, in presentation order.
 
         Args:
             may_skip: says of a packet that its frame need not be decoded; it still is where
                 other frames refer to it.
+            is_last: says of a packet that no later one is needed. What the decoder holds back for
+                reordering then comes at once; to go on, the container must be moved.
 
         Raises:
             FFmpegError: damaged data.
@@ -67,6 +73,9 @@ class OpenedVideo:
             for frame in decode_packet(self, packet, started):
                 started = True
                 yield frame
+            if is_last(packet):
+                yield from context.decode(None)
+                return
 
 
 def decode_packet(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -115,10 +116,18 @@ def stated_end(opened: OpenedVideo) -> float | None:
     return None
 
 
-def build_index(opened: OpenedVideo, limits: Limits) -> PacketIndex:
+def build_index(
+    opened: OpenedVideo, limits: Limits, see: Callable[[VideoFrame], None] | None = None
+) -> PacketIndex:
     """Walk over a freshly opened video and list its frames.
 
     The container stands anywhere afterwards.
+
+    Args:
+        opened: the video.
+        limits: what it may demand.
+        see: called with each frame, where all are decoded (`PacketIndex.decoded`); spares whoever
+            wants to look at them a pass of their own.
 
     Raises:
         UnreadableVideoError: the file ends early, is damaged, over a limit, or has no frame.
@@ -129,12 +138,12 @@ def build_index(opened: OpenedVideo, limits: Limits) -> PacketIndex:
         or context.name not in _ONE_FRAME_A_PACKET
         or getattr(context, "field_order", _PROGRESSIVE[0]) not in _PROGRESSIVE  # PyAV 18
     )
-    packets = _walk(opened, limits, decode_all)
+    packets = _walk(opened, limits, see if decode_all else None, decode_all)
     if not decode_all and not packets.tell_the_frames():
         decode_all = True
         again = open_video(opened.path, opened.kind, limits)
         try:
-            packets = _walk(again, limits, decode_all)
+            packets = _walk(again, limits, see, decode_all)
         finally:
             again.container.close()
     timestamps = packets.decoded if decode_all else sorted(packets.shown, key=_number)
@@ -146,7 +155,12 @@ def _number(timestamp: int | None) -> int:
     return timestamp
 
 
-def _walk(opened: OpenedVideo, limits: Limits, decode_all: bool) -> _Packets:
+def _walk(
+    opened: OpenedVideo,
+    limits: Limits,
+    see: Callable[[VideoFrame], None] | None,
+    decode_all: bool,
+) -> _Packets:
     """Demux all packets; decode all of them, or until the first frame has shown its size."""
     packets = _Packets()
     path = opened.path
@@ -159,6 +173,8 @@ def _walk(opened: OpenedVideo, limits: Limits, decode_all: bool) -> _Packets:
                 for frame in decode_packet(opened, packet, packets.first is not None):
                     packets.first = packets.first or frame
                     packets.decoded.append(frame.pts)
+                    if see is not None:
+                        see(frame)
     except FFmpegError as error:
         reason = f"is damaged at frame {len(packets.decoded)} ({reason_of(error)})"
         raise UnreadableVideoError(path, reason) from error

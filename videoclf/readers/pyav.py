@@ -4,6 +4,9 @@ A frame is reached by a seek to the keyframe at or before it and decoding forwar
 frame must carry exactly the timestamp that the index lists next. On any mismatch, and always for
 containers that do not seek exactly (AVI, MPEG-TS, MPEG-PS and the like), frames are decoded from
 the start and counted.
+
+A decoder holds frames back for reordering. Where a seek comes next, it is emptied as soon as it
+has the packets of the wanted frames, and what follows them is not decoded.
 """
 
 from __future__ import annotations
@@ -55,6 +58,10 @@ class PyavReader(IndexedReader):
         self._next = 0  # the frame that the decoder gives next
         self._needed: set[int] = set()  # timestamps of the frames that this call returns
         self._skipped: set[int] = set()  # those that the decoder was allowed to leave out
+        self._stretch: set[int] = set()  # those needed before the next seek, if one follows
+        self._awaited: set[int] = set()  # those of the stretch that the decoder has not been given
+        self._given: set[int] = set()  # all that it has, in this stretch
+        self._emptied = False  # the decoder, so that only a seek leads on
         self._damaged = False  # a frame since the last keyframe
         self._scaler = Scaler()
 
@@ -68,9 +75,29 @@ class PyavReader(IndexedReader):
         if not self._skipped.isdisjoint(self._needed):
             self._decoding = None  # an earlier call left out what this one needs
         clip = np.empty((len(distinct), height, width, 3), np.uint8)  # (N, H, W, 3)
-        for row, target in enumerate(distinct):
-            clip[row] = self._picture(self._frame(int(target)), height, width)
+        row = 0
+        stretches = self._stretches(distinct)
+        for number, stretch in enumerate(stretches, start=1):
+            self._begin_stretch(stretch, seek_follows=number < len(stretches))
+            for target in stretch:
+                clip[row] = self._picture(self._frame(int(target)), height, width)
+                row += 1
         return clip
+
+    def _stretches(self, distinct: np.ndarray) -> list[np.ndarray]:
+        """Split ascending frames, int64 (N,), where a seek lies between one and the next."""
+        if self.index.decoded or not self._seekable:
+            return [distinct]  # a packet may be half a frame
+        keys = np.searchsorted(self._key_frames, distinct, side="right") - 1
+        ahead = self._key_frames[np.maximum(keys, 0)][1:] - distinct[:-1] - 1
+        return np.split(distinct, np.flatnonzero(ahead > _SEEK_GAIN) + 1)
+
+    def _begin_stretch(self, stretch: np.ndarray, *, seek_follows: bool) -> None:
+        if self._emptied:
+            self._decoding, self._emptied = None, False
+        self._stretch = set(self.index.timestamps[stretch].tolist()) if seek_follows else set()
+        self._awaited = set(self._stretch)
+        self._given.clear()
 
     def _picture(self, frame: VideoFrame, height: int, width: int) -> np.ndarray:
         """Convert a frame to RGB at the shown size, uint8 (height, width, 3)."""
@@ -103,6 +130,7 @@ class PyavReader(IndexedReader):
             self.close()
             self._opened = open_video(self.path, self._kind, self._limits)
             self._skipped.clear()
+            self._emptied = False
             self._start(self._opened.frames(lambda _: False), 0)
         return self._forward(target)
 
@@ -128,7 +156,9 @@ class PyavReader(IndexedReader):
             first = int(self._key_frames[attempt])
             self._skipped.clear()
             self._needed.add(int(self.index.timestamps[first]))
-            decoding = self._opened.frames(self._may_skip)
+            self._awaited, self._emptied = set(self._stretch), False
+            self._given.clear()
+            decoding = self._opened.frames(self._may_skip, self._is_last)
             ticks = int(self.index.key_timestamps[attempt])
             try:
                 self._opened.container.seek(ticks, stream=self._opened.stream)
@@ -161,6 +191,21 @@ class PyavReader(IndexedReader):
         self._skipped.add(pts)
         return True
 
+    def _is_last(self, packet: Packet[VideoStream]) -> bool:
+        """Say whether the decoder now has all packets of this stretch's frames."""
+        if packet.pts is None or not self._stretch:
+            return False
+        self._given.add(packet.pts)
+        self._awaited.discard(packet.pts)
+        if self._awaited:
+            return False
+        # Frames that precede a wanted one on screen may follow it in the file: they never come.
+        first, last = min(self._given), max(self._stretch)
+        between = slice(*np.searchsorted(self.index.timestamps, [first, last]))
+        self._skipped |= set(self.index.timestamps[between].tolist()) - self._given
+        self._emptied = True
+        return True
+
     def _forward(self, target: int) -> VideoFrame:
         """Decode from where the decoder stands up to `target`, checking each frame."""
         assert self._decoding is not None
@@ -176,6 +221,8 @@ class PyavReader(IndexedReader):
             self._damaged |= frame.is_corrupt
             self._next += 1
             if self._next > target:
+                if self._emptied and frame.interlaced_frame:
+                    raise _LostTrackError("its packets hold half frames")
                 if self._damaged:
                     raise UnreadableVideoError(self.path, f"frame {target} is damaged")
                 return frame

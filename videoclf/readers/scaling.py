@@ -28,13 +28,14 @@ class Scaler:
         self._reformatter = VideoReformatter()
 
     def rgb(self, frame: VideoFrame, height: int, width: int) -> np.ndarray:
-        """Return a frame as uint8 (height, width, 3)."""
+        """Return a frame as uint8 (height, width, 3), a view of FFmpeg's own buffer."""
         # Bilinear in swscale widens its kernel where it shrinks, so it does not alias.
         scaled = self._reformatter.reformat(
             frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, **_HOW
         )
-        picture: np.ndarray = scaled.to_ndarray()
-        return picture
+        plane = scaled.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        return rows[:, : 3 * width].reshape(height, width, 3)  # the ends of rows are padding
 
     def clip(self, pictures: np.ndarray, height: int, width: int) -> np.ndarray:
         """Scale RGB pictures, uint8 (N, H, W, 3) -> (N, height, width, 3)."""

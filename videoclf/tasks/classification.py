@@ -121,9 +121,12 @@ class VideoClassification(pl.LightningModule):
         }
 
     def _targets(self, batch: Batch) -> torch.Tensor:
-        """One-hot float targets (B * V, K): every clip of a video has its label."""
+        """Float targets (B * V, K), rows summing to 1: one-hot, or mixed as the clips were."""
         labels = batch.labels[:, 0].repeat_interleave(batch.num_views)
-        return F.one_hot(labels, self.num_classes).float()
+        targets = F.one_hot(labels, self.num_classes).float()
+        if batch.mix is None:
+            return targets
+        return targets[batch.mix.partner].lerp(targets, batch.mix.own_share[:, None])
 
     # evaluation -----------------------------------------------------------------------------
 

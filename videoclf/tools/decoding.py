@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 
 from videoclf.errors import UnreadableVideoError
 from videoclf.readers.demux import OpenedVideo, open_video, reason_of
+from videoclf.readers.indexing import build_index
 from videoclf.readers.packet_index import PacketIndex
 from videoclf.readers.safety import Limits
 
@@ -51,20 +52,53 @@ def decode_whole(path: str, kind: str) -> Decoded:
         UnreadableVideoError: the file cannot be opened.
     """
     opened = open_video(path, kind, Limits())
-    count = num_damaged = 0
-    first_damaged: int | None = None
-    error: str | None = None
+    count, error = _Count(), None
     with opened.container:
         stated = opened.stream.frames or None
         try:
             for frame in opened.frames(_skip_nothing):
-                if frame.is_corrupt:
-                    num_damaged += 1
-                    first_damaged = count if first_damaged is None else first_damaged
-                count += 1
+                count.see(frame)
         except FFmpegError as raised:
             error = reason_of(raised)
-    return Decoded(count, num_damaged, first_damaged, error, stated)
+    return count.decoded(error, stated)
+
+
+def index_and_decode(path: str, kind: str) -> tuple[PacketIndex, Decoded | None]:
+    """Make a file's packet index, and decode all frames in the same pass where it needs that.
+
+    Args:
+        path: the file.
+        kind: its container, from `videoclf.readers.safety.container_kind`.
+
+    Returns:
+        The index, and what decoding gave; None where the packets told the frames.
+
+    Raises:
+        UnreadableVideoError: the file cannot be opened or indexed.
+    """
+    limits, count = Limits(), _Count()
+    opened = open_video(path, kind, limits)
+    with opened.container:
+        index = build_index(opened, limits, count.see)
+        stated = opened.stream.frames or None
+    return index, count.decoded(None, stated) if index.decoded else None
+
+
+class _Count:
+    """Counts the frames that it is shown, and the damaged ones among them."""
+
+    def __init__(self) -> None:
+        self.num_frames = self.num_damaged = 0
+        self.first_damaged: int | None = None
+
+    def see(self, frame: VideoFrame) -> None:
+        if frame.is_corrupt:
+            self.first_damaged = self.num_frames if not self.num_damaged else self.first_damaged
+            self.num_damaged += 1
+        self.num_frames += 1
+
+    def decoded(self, error: str | None, stated_frames: int | None) -> Decoded:
+        return Decoded(self.num_frames, self.num_damaged, self.first_damaged, error, stated_frames)
 
 
 def decode_stretch(

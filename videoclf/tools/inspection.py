@@ -5,7 +5,6 @@ It runs in a process of its own, which is killed where a file takes too long.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from videoclf.errors import UnreadableVideoError
+from videoclf.readers.content import hash_content, hash_file
 from videoclf.readers.frames import FramesReader
 from videoclf.readers.indexed import IndexedReader
+from videoclf.readers.packet_index import PacketIndex
 from videoclf.readers.pyav import PyavReader
 from videoclf.readers.safety import container_kind, file_status
-from videoclf.tools.decoding import decode_whole
-
-_BLOCK_BYTES = 1 << 20
+from videoclf.tools.decoding import Decoded, decode_whole, index_and_decode
 
 
 @dataclass(frozen=True)
@@ -86,23 +85,23 @@ class Inspector:
             file_status(full)
             found = replace(found, sha256=hash_file(full))  # of what is no video too: it may change
             kind = container_kind(full)
-            with PyavReader(full, cache=False) as reader:
+            index, decoded = index_and_decode(full, kind)
+            with PyavReader(full, index, cache=False) as reader:
                 found = _with_facts(found, reader)
-            return found if self.quick else _decode(found, full, kind, reader)
+            if self.quick:
+                return found
+            return _compared(found, decoded or decode_whole(full, kind), index)
         except UnreadableVideoError as error:
             return replace(found, problem="unreadable", detail=error.reason)
 
     def _inspect_pictures(self, folder: str, found: Inspection) -> Inspection:
         with FramesReader(folder) as reader:
-            digest = hashlib.sha256()
-            for name in sorted(os.listdir(folder)):
-                digest.update(hash_file(str(Path(folder, name))).encode())
             if not self.quick:
                 for number in range(reader.num_frames):
                     reader.frames(np.array([number]), short_side=16)
             return replace(
                 found,
-                sha256=digest.hexdigest(),
+                sha256=hash_content(folder),
                 container="folder",
                 width=reader.width,
                 height=reader.height,
@@ -117,22 +116,6 @@ def file_state(path: str | Path) -> tuple[int | None, int | None]:
     except (OSError, ValueError):
         return None, None
     return status.st_size, status.st_mtime_ns
-
-
-def hash_file(path: str) -> str:
-    """Return the sha256 of a file's content, hexadecimal.
-
-    Raises:
-        UnreadableVideoError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-    except OSError as error:
-        raise UnreadableVideoError(path, f"cannot be read ({error.strerror})") from error
-    return digest.hexdigest()
 
 
 def _check_inside(path: str, root: str) -> None:
@@ -155,10 +138,9 @@ def _with_facts(found: Inspection, reader: IndexedReader) -> Inspection:
     )
 
 
-def _decode(found: Inspection, path: str, kind: str, reader: IndexedReader) -> Inspection:
-    """Decode everything and hold it against what header and packets promise."""
-    decoded = decode_whole(path, kind)
-    listed = reader.num_frames
+def _compared(found: Inspection, decoded: Decoded, index: PacketIndex) -> Inspection:
+    """Hold what decoding gave against what header and packets promise."""
+    listed = index.num_frames
     if decoded.error is not None:
         where = f"stops at frame {decoded.num_frames} of {listed} ({decoded.error})"
         return replace(found, problem="damaged", detail=where)
@@ -167,7 +149,7 @@ def _decode(found: Inspection, path: str, kind: str, reader: IndexedReader) -> I
         many = f"{decoded.num_damaged} of {listed} frames are damaged, the first is {first}"
         return replace(found, problem="damaged", detail=many)
     # an edit list shows only a part of what the header counts
-    stated = decoded.stated_frames if not reader.index.edited else None
+    stated = decoded.stated_frames if not index.edited else None
     promised = listed if stated is None or decoded.num_frames != listed else stated
     if promised != decoded.num_frames:
         wrong = f"the container says {promised}, {decoded.num_frames} decode"

@@ -31,14 +31,23 @@ class Journal:
         path: the file; made where it is missing.
         schema: SQL that makes the user's tables.
         settings: of the run; an earlier run with others cannot be gone on with.
+        otherwise: what a user does who wants the other settings; a clause.
 
     Raises:
         ConfigError: another run holds the file, or it was begun with other settings.
         StorageError: it cannot be written, or is damaged.
     """
 
-    def __init__(self, path: Path, *, schema: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        schema: str,
+        settings: Mapping[str, Any],
+        otherwise: str = "begin anew with --fresh",
+    ) -> None:
         self.path = path
+        self._otherwise = otherwise
         self._saved = time.monotonic()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +180,7 @@ class Journal:
             if earlier.get(key) != now.get(key):
                 raise ConfigError(
                     f"the journal {self.path} is of a run with {key}={earlier.get(key)}, and now "
-                    f"it is {now.get(key)}; say the same again, or begin anew with --fresh"
+                    f"it is {now.get(key)}; say the same again, or {self._otherwise}"
                 )
 
     def _storage_error(self, error: sqlite3.Error) -> StorageError:

@@ -1,4 +1,4 @@
-"""`manifest.csv` of prepared videos: the records of the source, as `data=csv` reads them."""
+"""`manifest.csv` of written files: the records of the source, as `data=csv` reads them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,12 @@ def check_labels(manifest: Manifest) -> None:
             )
 
 
-def write_table(preparation: Preparation) -> int:
+def write_table(preparation: Preparation, *, with_sources: bool = False) -> int:
     """Write the records whose file was written; return how many those are.
+
+    Args:
+        preparation: what has been done.
+        with_sources: name each record's video, below the source's root, in a column `source`.
 
     Raises:
         StorageError: the file cannot be written.
@@ -45,16 +49,18 @@ def write_table(preparation: Preparation) -> int:
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["path", label, "subset", "start", "end", "group", "sha256"])
-            for row in _rows(preparation):
-                writer.writerow(row)
+            columns = ["path", label, "subset", "start", "end", "group", "sha256"]
+            writer.writerow([*columns, "source"] if with_sources else columns)
+            for row, source in _rows(preparation):
+                writer.writerow([*row, source] if with_sources else row)
                 count += 1
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; make room") from error
     return count
 
 
-def _rows(preparation: Preparation) -> Iterator[list[str | float | None]]:
+def _rows(preparation: Preparation) -> Iterator[tuple[list[str | float | None], str]]:
+    """Yield the columns up to `sha256`, and the path of the record's video."""
     manifest = preparation.manifest
     names, torn = manifest.class_names, _torn_groups(manifest)
     for batch in manifest.table.to_batches(max_chunksize=10_000):
@@ -68,7 +74,7 @@ def _rows(preparation: Preparation) -> Iterator[list[str | float | None]]:
                 start = end = None
             labels = "|".join(names[label] for label in record["labels"])
             group = None if record["group"] in torn else record["group"]
-            yield [target, labels, record["subset"], start, end, group, sha256]
+            yield [target, labels, record["subset"], start, end, group, sha256], path
 
 
 def _torn_groups(manifest: Manifest) -> frozenset[str]:

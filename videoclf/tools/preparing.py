@@ -1,6 +1,6 @@
-"""Prepare all videos of a source: what `videoclf prepare` does.
+"""Write a file for each video of a source: what `videoclf prepare` and `videoclf flow` do.
 
-records -> **journal** beside the prepared files, a row a file -> pool of encoders -> journal ->
+records -> **journal** beside the written files, a row a file -> pool of encoders -> journal ->
 `manifest.csv`. A file has its name only when it is whole and verified.
 """
 
@@ -19,7 +19,7 @@ from videoclf.data.manifest import Manifest
 from videoclf.errors import ConfigError
 from videoclf.tools.journal import Journal
 from videoclf.tools.pool import Finished, Lost, Pool
-from videoclf.tools.reencoding import Encoder, Encoding, Job, Prepared
+from videoclf.tools.reencoding import Job, Prepared
 from videoclf.tools.source import VideoSource
 
 JOURNAL = ".prepare.sqlite"
@@ -68,8 +68,8 @@ class Preparation:
     Args:
         source: the videos, with a manifest.
         destination: folder of the prepared files.
-        journal: opened with `SCHEMA`.
-        encoding: of all files.
+        journal: opened with `SCHEMA`, and a column more for each further fact of an encoder.
+        encoder: writes and verifies one file; importable by its name.
         cut: to the records' start and end.
     """
 
@@ -79,14 +79,14 @@ class Preparation:
         destination: Path,
         journal: Journal,
         *,
-        encoding: Encoding,
+        encoder: Callable[[Job], Prepared],
         cut: bool,
     ) -> None:
         assert source.manifest is not None
         self.source = source
         self.destination = destination
         self.journal = journal
-        self.encoding = encoding
+        self.encoder = encoder
         self.cut = cut
         self.manifest = source.manifest
         self.names = TargetNames(source.manifest, cut=cut)
@@ -144,7 +144,7 @@ class Preparation:
             WorkerError: the processes do not start.
         """
         pool: Pool[Job, Prepared] = Pool(
-            Encoder(self.encoding), num_processes=num_processes, seconds_per_task=seconds_per_file
+            self.encoder, num_processes=num_processes, seconds_per_task=seconds_per_file
         )
         total = self.journal.count("files", "listed")
         done = self.journal.count("files", "listed AND done")

@@ -23,15 +23,16 @@ from av.video.stream import VideoStream
 
 from videoclf.cache import atomic_write
 from videoclf.errors import ConfigError, StorageError, UnreadableVideoError
+from videoclf.readers.content import hash_file
 from videoclf.readers.demux import reason_of
 from videoclf.readers.geometry import scaled_size
 from videoclf.readers.indexed import IndexedReader
 from videoclf.readers.packet_index import PacketIndex
 from videoclf.readers.pyav import PyavReader
 from videoclf.readers.scaling import Scaler
+from videoclf.readers.span import frame_span
 from videoclf.tools.audio import AudioTrack
 from videoclf.tools.decoding import decode_stretch, decode_whole
-from videoclf.tools.inspection import hash_file
 
 #: Finer clocks are brought to microseconds: an MP4 file counts a frame's time in 32 bits.
 _FINEST_CLOCK = 1_000_000
@@ -151,7 +152,7 @@ class Encoder:
             return Prepared(job, problem=problem, detail=error.reason)
 
     def _write(self, job: Job, reader: IndexedReader) -> Prepared:
-        first, last = stretch_of(reader, job.start, job.end)
+        first, last = frame_span(job.source, reader.times, job.start, job.end)
         ticks, clock = presentation(reader.index, first, last)
         with atomic_write(Path(job.target)) as temporary:
             self._encode(job, reader, temporary, first, ticks, clock)
@@ -221,22 +222,6 @@ class Encoder:
         for frame in frames:
             shown = orientation.apply(scaler.rgb(frame, height, width))  # (H, W, 3)
             yield VideoFrame.from_ndarray(np.ascontiguousarray(shown), format="rgb24")
-
-
-def stretch_of(reader: IndexedReader, start: float | None, end: float | None) -> tuple[int, int]:
-    """Return the half-open range of frames between two times, as the data set takes it.
-
-    Raises:
-        UnreadableVideoError: no frame lies between them.
-    """
-    # a frame exactly at `end` belongs to what follows; 1e-6 absorbs the rounding of timestamps
-    first = 0 if start is None else int(np.searchsorted(reader.times, start - 1e-6))
-    last = reader.num_frames if end is None else int(np.searchsorted(reader.times, end - 1e-6))
-    if last <= first:
-        length = float(reader.times[-1])
-        reason = f"has no frame between {start or 0:g} s and {end} s (length {length:.2f} s)"
-        raise UnreadableVideoError(reader.path, reason)
-    return first, last
 
 
 def presentation(index: PacketIndex, first: int, last: int) -> tuple[list[int], Fraction]:

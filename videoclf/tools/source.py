@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from videoclf.data.formats.video_files import videos_below
-from videoclf.data.manifest import Manifest
+from videoclf.data.manifest import HASHES, Manifest
 
 _BATCH_ROWS = 10_000
 
@@ -23,13 +23,11 @@ class VideoSource:
         root: the data root.
         reader: `frames` where a video is a folder of pictures, else a backend's name.
         manifest: the records; None takes all videos below the root.
-        hashes: columns `path` and `sha256` that a table gives beside its records.
     """
 
     root: Path
     reader: str = "pyav"
     manifest: Manifest | None = None
-    hashes: pa.Table | None = None
 
     def paths(self) -> Iterator[tuple[str, str | None]]:
         """Yield path and subset; a path comes as often as it has records."""
@@ -46,11 +44,11 @@ class VideoSource:
             yield from _rows(self.manifest.table, "path", "start", "end")
 
     def expected_hashes(self) -> Iterator[tuple[str, str]]:
-        """Yield path and sha256 where the table of the records gives it."""
-        if self.hashes is not None:
-            for path, sha256 in _rows(self.hashes, "path", "sha256"):
-                if sha256:
-                    yield path, sha256
+        """Yield path and sha256, hexadecimal, where the records give it."""
+        if self.manifest is not None and HASHES.name in self.manifest.table.column_names:
+            for path, sha256 in _rows(self.manifest.table, "path", HASHES.name):
+                if sha256 is not None:
+                    yield path, sha256.hex()
 
 
 def _rows(table: pa.Table, *names: str) -> Iterator[Any]:

@@ -1,1 +1,1 @@
-"""Transforms: crop and resize in uint8 in the worker; float, flip and normalise on the device."""
+"""Transforms: crop and resize in uint8 in the worker; augment and normalise on the device."""

@@ -68,12 +68,24 @@ def test_faults_name_file_line_and_remedy(build, write, tmp_path, name, content,
     [
         ({"subset": "dev", "actions": []}, r"x\.json:3: subset 'dev' of b is neither training"),
         ({"subset": "testing", "actions": [[157, 0, 1]]}, r"x\.json:3: label 157 of b is no class"),
+        ({"subset": "testing", "actions": [["x", 0]]}, r"x\.json:3: label 'x' of b is no class id"),
+        ({"subset": ["testing"], "actions": []}, r"x\.json:3: subset \['testing'\] of b is nei"),
+        ({"subset": "testing"}, r"x\.json:3: b has no list of actions; the file holds \{"),
+        ({"subset": "testing", "actions": [[]]}, r"x\.json:3: b has no list of actions"),
+        ({"subset": "testing", "actions": 3}, r"x\.json:3: b has no list of actions"),
+        (7, r"x\.json:3: b has no list of actions"),
     ],
 )
 def test_faults_of_the_json_form(build, write, tmp_path, item, message):
     content = f'{{\n"a": {json.dumps({"subset": "training", "actions": []})},\n"b": '
     folder = write({"x.json": content + json.dumps(item) + "}"})
     with pytest.raises(ConfigError, match=message):
+        build("charades", root=tmp_path, annotations=folder / "x.json").manifest()
+
+
+def test_a_json_list_is_not_the_json_form(build, write, tmp_path):
+    folder = write({"x.json": "[1]"})
+    with pytest.raises(ConfigError, match=r"x\.json: not an object; it holds \{\"7UPGT\""):
         build("charades", root=tmp_path, annotations=folder / "x.json").manifest()
 
 

@@ -226,10 +226,44 @@ def test_missing_files(build, write, root, manifest):
 def test_two_hundred_thousand_rows_take_less_than_three_seconds(
     build, write, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("videoclf.data.manifest.Manifest.check_files", lambda *_, **__: None)
+    monkeypatch.setattr("videoclf.data.formats.assemble.check_files", lambda *_, **__: None)
     rows = "".join(f"class_{i % 400}/{i:07d}.mp4,class {i % 400}\n" for i in range(200_000))
     annotations = write({"my.csv": "path,label\n" + rows}) / "my.csv"
     begin = time.process_time()
     manifest = build("csv", root=tmp_path, annotations=annotations).manifest()
     assert time.process_time() - begin < 3.0
     assert manifest.counts() == {"train": 140_000, "val": 30_000, "test": 30_000}
+
+
+def test_hashes_are_read_in_any_case(manifest):
+    hashes = ["0f" * 32, "AB" * 32, "", " " + "9" * 64]
+    rows = [f"{name}.mp4,x,train,{sha256}" for name, sha256 in zip("abcd", hashes, strict=True)]
+    found = manifest("\n".join(["path,label,subset,sha256", *rows]), val_fraction=0.0)
+    assert [found.record(row).sha256 for row in range(4)] == [
+        *("0f" * 32, "ab" * 32, None, "9" * 64),
+    ]
+    without = manifest(
+        "\n".join(["path,label,subset", *(r.rpartition(",")[0] for r in rows)]), val_fraction=0.0
+    )
+    assert without.sha256 != found.sha256
+
+
+def test_hashes_follow_their_rows(manifest):
+    found = manifest(
+        "path,labels,subset,sha256\n"
+        f"a.mp4,x,train,{'1' * 64}\na.mp4,y,train,{'1' * 64}\nb.mp4,x|y,train,{'2' * 64}\n"
+        f"c.mp4,x,test,{'3' * 64}\n",
+        val_fraction=0.0,
+    )
+    assert [found.record(row).sha256[0] for row in range(3)] == ["1", "2", "3"]
+
+
+def test_a_number_beyond_all_numbers_is_none(manifest):
+    with pytest.raises(ConfigError, match=r"my\.csv:3: start '1e400' is no number; write seconds"):
+        manifest("path,label,start\na.mp4,x,+1.5\nb.mp4,x,1e400\n")
+
+
+@pytest.mark.parametrize("value", ["abc", "g" * 64, "a" * 63, "a" * 65])
+def test_what_is_no_hash_is_named(manifest, value):
+    with pytest.raises(ConfigError, match=rf"my\.csv:3: sha256 '{value}' is no hash of a file; wr"):
+        manifest(f"path,label,sha256\na.mp4,x,\nb.mp4,x,{value}\n")

@@ -47,6 +47,9 @@ def test_lists(build, write, touch, tmp_path):
             '[{"vid_name": "x", "label": 0},\n{"vid_name": "x", "label": 0}]',
             r"test\.json:2: x\.mp4 is listed already at .*test\.json:1; delete",
         ),
+        ("Diving48_V2_test.json", '[{"vid_name": "x", "label": true}]', r":1: label True is no cl"),
+        ("Diving48_vocab.json", '[["Back", 15]]', r"vocab\.json: class 0 is \['Back', 15\]; write"),
+        ("Diving48_vocab.json", "[null]", r"vocab\.json: class 0 is None; write it as \[\"Back"),
         ("Diving48_vocab.json", "{}", r"vocab\.json names no classes"),
     ],
 )

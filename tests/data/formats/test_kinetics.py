@@ -87,6 +87,7 @@ def test_missing_and_doubled_files(build, write, touch, tmp_path):
             r"val\.csv:2: label 'abseilling' is none of the 2 classes; did you mean 'abseiling'\?",
         ),
         ("train.csv", HEADER + "x,xyz,,13,train,0\n", r"train\.csv:2: time_start is empty"),
+        ("train.csv", HEADER + "x,y,0,1e9,train,0\n", r"train\.csv:2: time_end 1e9 is beyond 99"),
         ("train.csv", "label,id\nx,y\n", r"train\.csv:1: no column 'youtube_id' among label, id"),
         ("train.csv", rows("train", 5) + "a,b\n", r"train\.csv:12: 2 columns instead of 6"),
         ("old_train.csv", "x", r"holds several train lists \(old_train\.csv, train\.csv\); keep"),

@@ -59,6 +59,7 @@ def test_several_labels(manifest):
         ("a.mp4 0\na.mp4 1\n", {}, r"train\.txt:2: a\.mp4 has the label '1', but at .*it has '0'"),
         ("a.mp4 0\nb.mp4 2\n", {}, r"train\.txt: no train row has the class '1'"),
         ("a.mp4 0\nb.mp4 2\n", {"label_map": "n.txt"}, r"txt:2: label 2 is no class id; the 2 cl"),
+        ("a.mp4 0\nb.mp4 99999999999\n", {}, r"txt:2: label 99999999999 is no class id: ids cou"),
         ("\n", {}, r"train\.txt has no lines"),
     ],
 )

@@ -97,6 +97,10 @@ def test_faults_of_the_first_lists(build, write, tmp_path, changed, message):
             {"train": json.dumps([item(1), item(2, template="Putting [x]")], indent=1)},
             r"train\.json:11: label 'Putting x' is none of the 2 classes",
         ),
+        (
+            {"train": '[\n{"id": 1, "template": null}]'},
+            r"train\.json:2: label 'None' is none of the 2 classes",
+        ),
         ({"train": '[\n{"id": 1}]'}, r"train\.json:2: no 'template' in \{\"id\": 1\}; an item has"),
         ({"train": "[\n1]"}, r"train\.json:2: no 'id' in 1; an item has id, template"),
         ({"train": '{"a": 1}'}, r"train\.json:1: not a list"),

@@ -86,16 +86,18 @@ class AnnotationTable:
         text = pc.utf8_trim_whitespace(self.columns[name])
         text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
         number = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-        wrong = pc.indices_nonzero(
-            pc.fill_null(pc.invert(pc.match_substring_regex(text, number)), False)
-        )
+        right = pc.match_substring_regex(text, number)
+        numbers = pc.if_else(right, pc.replace_substring_regex(text, r"^\+", ""), "0")
+        numbers = numbers.cast(pa.float64())
+        right = pc.and_(right, pc.is_finite(numbers))  # 1e400 is none either
+        wrong = pc.indices_nonzero(pc.fill_null(pc.invert(right), False))
         if len(wrong):
             row = wrong[0].as_py()
             raise ConfigError(
                 f"{self.where(row)}: {name} {text[row].as_py()!r} is no number; write seconds "
                 "such as 12.5, or leave it empty"
             )
-        return pc.replace_substring_regex(text, r"^\+", "").cast(pa.float64())
+        return numbers
 
     def ids(self, name: str, num_classes: int) -> pa.Array:
         """Return a column of class ids, int32.
@@ -127,12 +129,42 @@ class AnnotationTable:
             raise unknown_class(self.where(row), text[row].as_py(), class_names)
         return ids
 
+    def hashes(self, name: str) -> pa.Array | None:
+        """Return a column of sha256 as 32 bytes each, empty values null; None where it is absent.
+
+        Raises:
+            ConfigError: a value is not 64 hexadecimal digits.
+        """
+        if name not in self.columns:
+            return None
+        text = pc.ascii_lower(pc.ascii_trim_whitespace(self.columns[name]))
+        empty = pc.equal(text, "")
+        right = pc.or_(empty, pc.match_substring_regex(text, r"^[0-9a-f]{64}$"))
+        wrong = pc.indices_nonzero(pc.invert(right))
+        if len(wrong):
+            row = wrong[0].as_py()
+            raise ConfigError(
+                f"{self.where(row)}: {name} {text[row].as_py()!r} is no hash of a file; write its "
+                "64 hexadecimal digits, or leave it empty"
+            )
+        digits = pc.if_else(empty, "0" * 64, text)
+        return pc.if_else(empty, pa.scalar(None, pa.binary(32)), _bytes_of(digits))
+
     def texts(self, name: str) -> pa.Array | None:
         """Return a column with empty values null; None where there is no such column."""
         if name not in self.columns:
             return None
         text = self.columns[name]
         return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def _bytes_of(digits: pa.Array) -> pa.Array:
+    """Return hexadecimal digits, 64 a value, as binary of 32 bytes; no value may be null."""
+    codes = np.frombuffer(digits.buffers()[2], np.uint8)[: 64 * len(digits)]
+    halves = (codes & 15) + 9 * (codes >> 6)  # "0" is 0x30, "a" is 0x61
+    pairs = halves.reshape(-1, 2)
+    values = (pairs[:, 0] << 4 | pairs[:, 1]).astype(np.uint8)  # (32 N,)
+    return pa.Array.from_buffers(pa.binary(32), len(digits), [None, pa.py_buffer(values)])
 
 
 def read_table(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from videoclf.data.formats.listing import Listing
 from videoclf.data.manifest import Manifest
+from videoclf.data.presence import check_files
 from videoclf.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def assemble(
     _check_trained(listing, class_names, source, untrained_allowed or multi_label)
     listing = listing.held_out(val_fraction, test_fraction)
     manifest = listing.manifest(class_names)
-    manifest.check_files(root, allowed=max_missing)
+    check_files(manifest, root, allowed=max_missing)
     return manifest
 
 

@@ -5,6 +5,8 @@ Charades_v1_train.csv and Charades_v1_test.csv, whose column `actions` is
 "c092 11.90 21.20;c147 0.00 12.60"; or one charades.json, {"7UPGT": {"subset": "training",
 "actions": [[149, 16.0, 22.2], ...]}}. A video has the labels of all its actions, as in the
 official classification task. Files are `<id>.mp4`, anywhere below the root.
+
+Tested on charades.json; the tables on rows written to their documented format.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError
 
 NUM_CLASSES = 157
+JSON_FORM = '{"7UPGT": {"subset": "training", "actions": [[149, 16.0, 22.2], ...]}, ...}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +126,8 @@ def _read_list(path: Path, subset: str, codes: dict[str, int], files: VideoIndex
 
 def _read_json(path: Path, files: VideoIndex) -> Listing:
     content = read_json(path)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: not an object; it holds {JSON_FORM}")
     text = decode(path)
     videos = list(content)
 
@@ -132,21 +137,25 @@ def _read_json(path: Path, files: VideoIndex) -> Listing:
 
     labels, subsets = [], []
     for row, (video, item) in enumerate(content.items()):
-        subset = {"training": "train", "testing": "test"}.get(item["subset"])
-        if subset is None:
+        actions = item.get("actions") if isinstance(item, dict) else None
+        if not isinstance(actions, list) or not all(isinstance(a, list) and a for a in actions):
             raise ConfigError(
-                f"{where(row)}: subset {item['subset']!r} of {video} is neither training nor "
-                "testing; mend it"
+                f"{where(row)}: {video} has no list of actions; the file holds {JSON_FORM}"
             )
-        classes = sorted({action[0] for action in item["actions"]})
-        for class_id in classes:
-            if not 0 <= class_id < NUM_CLASSES:
+        subset = item.get("subset")
+        if subset not in ("training", "testing"):
+            raise ConfigError(
+                f"{where(row)}: subset {subset!r} of {video} is neither training nor testing; "
+                "mend it"
+            )
+        for class_id, *_ in actions:
+            if type(class_id) is not int or not 0 <= class_id < NUM_CLASSES:
                 raise ConfigError(
-                    f"{where(row)}: label {class_id} of {video} is no class id; the "
+                    f"{where(row)}: label {class_id!r} of {video} is no class id; the "
                     f"{NUM_CLASSES} classes have ids 0 to {NUM_CLASSES - 1}"
                 )
-        labels.append(classes)
-        subsets.append(subset)
+        labels.append(sorted({action[0] for action in actions}))
+        subsets.append("train" if subset == "training" else "test")
     ids = pa.array(videos, pa.string())
     return Listing(
         paths=files.paths_of(ids, with_extension(ids, ".mp4")),

@@ -5,7 +5,8 @@
     swim/b.mp4,swimming,test
 
 Columns: `path` (below `data.root`, or below the table's folder where no root is set) and `label`
-are needed; `subset` (train, val, test), `start` and `end` (seconds) and `group` are optional.
+are needed; `subset` (train, val, test), `start` and `end` (seconds), `group` and `sha256` (of the
+file, 64 hexadecimal digits, as `videoclf prepare` writes it) are optional.
 Several labels are separated by "|", in `label` or in a column `labels`; then rows of the same video
 are joined to one record.
 """
@@ -35,7 +36,7 @@ from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError
 from videoclf.types import SUBSETS
 
-FORM = "path,label[,subset][,start][,end][,group]"
+FORM = "path,label[,subset][,start][,end][,group][,sha256]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,7 @@ class Csv(VideoData):
             starts=table.floats("start"),
             ends=table.floats("end"),
             groups=table.texts("group"),
+            hashes=table.hashes("sha256"),
         )
         val_fraction, test_fraction = self._held_out(table, listing)
         return assemble(
@@ -119,7 +121,7 @@ def _check_names(table: AnnotationTable) -> None:
         raise ConfigError(f"{table.header()}: rename the column 'split' to 'subset'")
     for name in table.columns:
         plain = name.strip().casefold()
-        if plain != name and plain in ("subset", "start", "end", "group"):
+        if plain != name and plain in ("subset", "start", "end", "group", "sha256"):
             raise ConfigError(f"{table.header()}: rename the column {name!r} to {plain!r}")
 
 

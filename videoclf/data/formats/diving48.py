@@ -4,6 +4,8 @@
 {"vid_name", "label", "start_frame", "end_frame"}) and Diving48_vocab.json, whose item at an id is
 that class in four parts: ["Back", "15som", "05Twis", "FREE"]. Files are `<vid_name>.mp4`, one dive
 each, anywhere below the root.
+
+Tested on items written to the documented format; no official list was at hand.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ class Diving48(VideoData):
 
 
 def _class_id(label: object, place: str, num_classes: int) -> int:
-    if not isinstance(label, int) or not 0 <= label < num_classes:
+    if type(label) is not int or not 0 <= label < num_classes:
         raise ConfigError(
             f"{place}: label {label!r} is no class id; the {num_classes} classes of "
             f"Diving48_vocab.json have ids 0 to {num_classes - 1}"
@@ -88,4 +90,13 @@ def _read_classes(path: Path) -> tuple[str, ...]:
     content = read_json(path)
     if not isinstance(content, list) or not content:
         raise ConfigError(f'{path} names no classes; it holds [["Back", "15som", ...], ...]')
-    return tuple(item if isinstance(item, str) else " ".join(item) for item in content)
+    names = []
+    for class_id, item in enumerate(content):
+        parts = [item] if isinstance(item, str) else item
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise ConfigError(
+                f'{path}: class {class_id} is {item!r}; write it as ["Back", "15som", "05Twis", '
+                '"FREE"]'
+            )
+        names.append(" ".join(parts))
+    return tuple(names)

@@ -19,6 +19,7 @@ from videoclf.data.formats.holdout import check_fractions
 from videoclf.data.formats.listing import Listing
 from videoclf.data.formats.video_files import VIDEO_EXTENSIONS, videos_below
 from videoclf.data.manifest import Manifest
+from videoclf.data.presence import check_files
 from videoclf.data.source import VideoData
 from videoclf.errors import DataError
 from videoclf.types import SUBSETS
@@ -75,7 +76,7 @@ class Folder(VideoData):
         elif "train" in levels and "val" not in levels:
             listing = listing.held_out(self.val_fraction)
         manifest = listing.manifest(class_names)
-        manifest.check_files(root)  # here a fault is a name or a link
+        check_files(manifest, root)  # here a fault is a name or a link
         return manifest
 
 

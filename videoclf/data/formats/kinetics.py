@@ -29,6 +29,8 @@ from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError
 
+#: The times in file names have six digits.
+MAX_SECONDS = 999_999
 FORM = "label,youtube_id,time_start,time_end,split"
 
 
@@ -109,6 +111,13 @@ def _read(path: Path) -> AnnotationTable:
         )
     table.require(["label", "youtube_id", "time_start", "time_end"], FORM)
     for name in ("time_start", "time_end"):
+        endless = pc.indices_nonzero(pc.greater(table.floats(name), MAX_SECONDS))
+        if len(endless):
+            row = endless[0].as_py()
+            value = table.columns[name][row].as_py()
+            raise ConfigError(
+                f"{table.where(row)}: {name} {value} is beyond {MAX_SECONDS} s; write seconds"
+            )
         empty = pc.indices_nonzero(pc.equal(table.columns[name], ""))
         if len(empty):
             raise ConfigError(f"{table.where(empty[0].as_py())}: {name} is empty; write seconds")

@@ -38,6 +38,7 @@ class Listing:
         starts: seconds.
         ends: seconds.
         groups: names of groups, such as one scene or person.
+        hashes: sha256 of the files, 32 bytes each.
     """
 
     paths: pa.Array
@@ -47,6 +48,7 @@ class Listing:
     starts: pa.Array | None = None
     ends: pa.Array | None = None
     groups: pa.Array | None = None
+    hashes: pa.Array | None = None
 
     @classmethod
     def from_lines(
@@ -92,6 +94,7 @@ class Listing:
             starts=column("starts"),
             ends=column("ends"),
             groups=column("groups"),
+            hashes=column("hashes"),
         )
 
     def __len__(self) -> int:
@@ -157,6 +160,7 @@ class Listing:
             starts=self.starts,
             ends=self.ends,
             groups=self.groups,
+            hashes=self.hashes,
         )
 
     def _key_table(self) -> pa.Table:
@@ -247,9 +251,9 @@ class Listing:
     def _without(self, dropped: list[int]) -> Listing:
         kept = np.delete(np.arange(len(self)), dropped)
         chosen, where = pa.array(kept), self.where
-        starts, ends, groups = (
+        starts, ends, groups, hashes = (
             None if column is None else column.take(chosen)
-            for column in (self.starts, self.ends, self.groups)
+            for column in (self.starts, self.ends, self.groups, self.hashes)
         )
         return Listing(
             paths=self.paths.take(chosen),
@@ -259,6 +263,7 @@ class Listing:
             starts=starts,
             ends=ends,
             groups=groups,
+            hashes=hashes,
         )
 
     def _check_overlap(self) -> None:

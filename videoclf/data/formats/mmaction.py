@@ -31,6 +31,10 @@ from videoclf.errors import ConfigError
 COLUMNS_BETWEEN = {"video": 0, "frames": 1, "offset_frames": 2}
 
 
+#: Classes without a label_map; an id beyond is taken for a slip.
+MAX_UNNAMED = 100_000
+
+
 class Row(NamedTuple):
     """One line: where it stands, its path, labels, subset, and seconds where it has an offset."""
 
@@ -114,6 +118,11 @@ class MmactionLists(VideoData):
     def _class_names(self, folder: Path, rows: list[Row]) -> tuple[str, ...]:
         highest = max((row for row in rows if row.labels), key=lambda row: max(row.labels))
         if self.label_map is None:
+            if max(highest.labels) >= MAX_UNNAMED:
+                raise ConfigError(
+                    f"{highest.where}: label {max(highest.labels)} is no class id: ids count from "
+                    "0; mend the line, or name the classes in data.label_map"
+                )
             return tuple(str(class_id) for class_id in range(max(highest.labels) + 1))
         names = class_list(existing_file(folder, self.label_map))
         if max(highest.labels) >= len(names):

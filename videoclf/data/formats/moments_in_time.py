@@ -4,6 +4,8 @@
 validationSet.csv ("clapping/<file>.mp4,clapping,<agreeing>,<disagreeing>"). Videos lie below
 training/ and validation/. The official test list has no labels, so the validation list, on which
 papers report, is test, and val is held out of train.
+
+Tested on rows written to the documented format; no official list was at hand.
 """
 
 from __future__ import annotations

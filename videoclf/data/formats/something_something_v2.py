@@ -57,7 +57,7 @@ class SomethingSomethingV2(VideoData):
         for word, subset in (("train", "train"), ("validation", "test")):
             items, where = read_items(find_list(folder, [word], ".json"), ("id", "template"))
             for item, place in zip(items, where, strict=True):
-                name = item["template"].replace("[", "").replace("]", "")
+                name = str(item["template"]).replace("[", "").replace("]", "")
                 if name not in id_of:
                     raise unknown_class(place, name, class_names)
                 labels.append((id_of[name],))

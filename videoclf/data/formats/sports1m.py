@@ -3,6 +3,8 @@
 `annotations` is the folder of labels.txt (one class a line, ids from 0), train_partition.txt and
 test_partition.txt, with lines "https://www.youtube.com/watch?v=<id> 12,34". Files are named by the
 id and lie anywhere below the root.
+
+Tested on rows written to the documented format; no official list was at hand.
 """
 
 from __future__ import annotations

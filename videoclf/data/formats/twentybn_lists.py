@@ -3,6 +3,8 @@
 Each video is `<id>.webm`, or (as it is published) a folder `<id>` of frames 00001.jpg onwards,
 which `data.reader=frames` reads. The official test list has no labels, so the validation list,
 on which papers report, is test, and val is held out of train.
+
+Tested on rows written to the documented format; no official list was at hand.
 """
 
 from __future__ import annotations

@@ -1,0 +1,44 @@
+"""From a resolved config to the loaders of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from videoclf.build import build
+from videoclf.data.datamodule import VideoDataModule
+from videoclf.data.manifest import Manifest
+
+
+def build_datamodule(
+    config: Mapping[str, Any], *, manifest: Manifest, folder: Path
+) -> VideoDataModule:
+    """Build the loaders, with the sampler, transform and views that a config names.
+
+    Args:
+        config: plain and resolved, with the groups `data`, `sampler`, `transform` and `views`.
+        manifest: of the data.
+        folder: the data root.
+
+    Raises:
+        ConfigError: a wrong value.
+    """
+    data, trusted = config["data"], config["trusted_packages"]
+    parts = {
+        name: build(config[name], name=name, trusted_packages=trusted)
+        for name in ("sampler", "transform", "views")
+    }
+    return VideoDataModule(
+        manifest=manifest,
+        folder=folder,
+        reader=data["reader"],
+        batch_size=data["batch_size"],
+        clips_per_video=data["clips_per_video"],
+        num_workers=data["num_workers"],
+        verify_hashes=data["verify_hashes"],
+        seconds_per_file=data["seconds_per_file"],
+        seed=config["seed"],
+        test_subset=config.get("subset", "test"),
+        **parts,
+    )

@@ -1,0 +1,116 @@
+"""Start a run from the weights of another one: `init_from=runs/x/checkpoints/best.ckpt`.
+
+Weights only: no optimiser, no epoch. The checkpoint is of the same model, also with other classes,
+or of a 2D model whose network of single frames the model inflates. A tensor without a counterpart
+is never passed over in silence: each is named, and refused unless the user allows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from videoclf import checkpoint_file
+from videoclf.checkpoints import load
+from videoclf.errors import CheckpointError
+from videoclf.models.blocks.class_head import class_head, copy_class_rows
+
+MODEL = "model."  # of the names in a checkpoint of ours
+IMAGE_NETWORK = "cnn."  # of the network of single frames in a model
+HEAD = ("classifier.weight", "classifier.bias")
+
+Weights = Mapping[str, torch.Tensor]
+
+
+def start_from(
+    path: Path, model: nn.Module, *, class_names: Sequence[str], allow_unmatched: bool
+) -> str:
+    """Load a checkpoint's weights into a model; return a sentence that says what came from it.
+
+    Rows of the class head follow the names of their classes; new classes start anew.
+
+    Args:
+        path: of a checkpoint of ours.
+        model: of the run.
+        class_names: of its classes, (K,).
+        allow_unmatched: load what fits, and name the rest instead of refusing.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or weights do not fit; exit code 5.
+    """
+    state = load(path)["state_dict"]
+    trained = {k[len(MODEL) :]: value for k, value in state.items() if k.startswith(MODEL)}
+    body = {name: value for name, value in trained.items() if name not in HEAD}
+    own = model.state_dict()
+    inflating = is_image_network(body, own) and hasattr(model, "load_image_weights")
+    if inflating:
+        fitting = {k: v for k, v in body.items() if k.startswith(IMAGE_NETWORK)}
+        unmatched = [f"{name} is not of the 2D network" for name in body if name not in fitting]
+    else:
+        fitting = {k: v for k, v in body.items() if k in own and own[k].shape == v.shape}
+        unmatched = differences(body, {k: v for k, v in own.items() if k not in HEAD})
+    unmatched += head_differences(trained, own)
+    if unmatched and not allow_unmatched:
+        raise CheckpointError(
+            f"init_from={path} does not fit the model: {'; '.join(unmatched)}; take the model it "
+            "was trained with, or load what fits with init_from_allow_unmatched=true"
+        )
+    if inflating:
+        _inflate(path, model, fitting)
+    else:
+        model.load_state_dict(fitting, strict=False)
+    found = 0
+    if not head_differences(trained, own):
+        found = copy_class_rows(
+            class_head(model),
+            class_names,
+            weight=trained[HEAD[0]],
+            bias=trained.get(HEAD[1]),
+            trained_names=checkpoint_file.describe(path)["classes"],
+        )
+    how = "tensors, inflated," if inflating else "tensors"
+    rest = f"; unmatched: {'; '.join(unmatched)}" if unmatched else ""
+    return (
+        f"started from {path}: {len(fitting)} {how} and {found} of {len(class_names)} classes by "
+        f"name{rest}"
+    )
+
+
+def is_image_network(body: Weights, own: Weights) -> bool:
+    """Whether `body` holds a 2D network that the model's own names or shapes differ from."""
+    images = any(name.startswith(IMAGE_NETWORK) for name in body)
+    clips = any(value.ndim == 5 for value in body.values())
+    differs = any(name not in own or own[name].shape != body[name].shape for name in body)
+    return images and differs and not clips
+
+
+def differences(body: Weights, own: Weights) -> list[str]:
+    """Say of each name that is not in both, or has another shape in each, what is wrong."""
+    found = [f"{name} is not in the model" for name in body if name not in own]
+    found += [f"{name} is not in the checkpoint" for name in own if name not in body]
+    return found + [
+        f"{name} is {tuple(body[name].shape)}, not {tuple(own[name].shape)}"
+        for name in body
+        if name in own and body[name].shape != own[name].shape
+    ]
+
+
+def head_differences(trained: Weights, own: Weights) -> list[str]:
+    """Say why the class head's rows cannot be taken over, whatever their classes."""
+    weight = HEAD[0]
+    if weight not in trained or weight not in own:
+        place = "checkpoint" if weight in own else "model"
+        return [f"{weight} is not in the {place}"]
+    read, reads = trained[weight].shape[1], own[weight].shape[1]
+    return [] if read == reads else [f"{weight} reads {read} features, not {reads}"]
+
+
+def _inflate(path: Path, model: nn.Module, weights: Weights) -> None:
+    images = {name.removeprefix(IMAGE_NETWORK): value for name, value in weights.items()}
+    try:
+        model.load_image_weights(images)  # type: ignore[operator]
+    except ValueError as error:
+        raise CheckpointError(f"init_from={path} does not fit the model: {error}") from error
