@@ -34,7 +34,7 @@ Box = tuple[int, int, int, int]
 def measure(*, quick: bool) -> Iterator[Row]:
     """Compare at both sizes."""
     ours.use_one_thread()
-    num_clips, rounds = (2, 1) if quick else (24, 15)
+    num_clips, rounds = (2, 1) if quick else (16, 9)
     frames = np.stack(list(draw_scene(NUM_FRAMES, PREPARED, seed=0)))  # (T, H, W, C)
     for pixels in (224, 112):
         yield from compare(frames, pixels, num_clips, rounds)

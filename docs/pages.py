@@ -44,7 +44,7 @@ def main() -> None:
     kept = {} if arguments.all else load_figures()
     figures: dict[str, Any] = {}
     for name in config_names():
-        if kept.get(name, {}).get("made_from") == made_from(name):
+        if is_fresh(name, kept.get(name)):
             figures[name] = kept[name]
         else:
             print(f"profiling {name}", flush=True)  # noqa: T201 (this is a script)
@@ -58,6 +58,15 @@ def main() -> None:
     for path in [*PAGES.glob("*.md"), *(PICTURES / "models").glob("*.svg")]:
         if path not in wanted:
             path.unlink()
+
+
+def is_fresh(name: str, kept: Mapping[str, Any] | None) -> bool:
+    """Whether a config's figures are of its present code, and at the published input."""
+    if kept is None or kept["made_from"] != made_from(name):
+        return False
+    rows = published(name)
+    size = (kept["num_frames"], kept["crop_pixels"])
+    return not rows or size == (rows[0].num_frames, rows[0].crop_pixels)
 
 
 def config_names() -> list[str]:
@@ -170,8 +179,10 @@ def page(strategy: str, names: list[str], figures: Mapping[str, Any]) -> str:
             "",
             f"![How the receptive field of {shown} grows](../images/models/{strategy}.svg)",
             "",
-            f"How the receptive field grows: {shown}. The strip is the clip, a cell a frame; the "
-            "square is the crop. Filled is what a unit in the middle of the layer sees.",
+            (
+                f"How the receptive field grows: {shown}. The strip is the clip, a cell a "
+                "frame; the square is the crop. Filled is what a unit amid a layer sees."
+            ),
             "",
             "| config | clip | classes | parameters | GMACs | GFLOPs | published |",
             "|---|---|--:|--:|--:|--:|---|",
@@ -184,9 +195,11 @@ def page(strategy: str, names: list[str], figures: Mapping[str, Any]) -> str:
             f"videoclf profile model={example}{' --published' if published(example) else ''}",
             "```",
             "",
-            f"Code: [videoclf/models/{strategy}.py](../../videoclf/models/{strategy}.py). "
-            "Accuracy, as measured: [every strategy, the same data](../strategies.md). "
-            "[All models](README.md).",
+            (
+                f"Code: [videoclf/models/{strategy}.py](../../videoclf/models/{strategy}.py). "
+                "Accuracy, as measured: [every strategy, the same data](../strategies.md). "
+                "[All models](README.md)."
+            ),
             "",
         ]
     )
@@ -208,17 +221,23 @@ def index(configs: Mapping[str, list[str]], figures: Mapping[str, Any]) -> str:
         [
             "<!-- written by `make docs` from videoclf/models and conf/model -->",
             "# Models",
-            "Each answers the question when a network fuses time. Late fusion sees one frame until "
-            "the very end, early fusion all frames at once, and a 3D CNN ever more of them:",
+            (
+                "Each answers when a network fuses time. Late fusion sees one frame until "
+                "the very end, early fusion all frames at once, and a 3D CNN ever more of them:"
+            ),
             "",
-            "![Receptive fields of late fusion, early fusion and a 3D CNN]"
-            "(../images/receptive_fields.svg)",
+            (
+                "![Receptive fields of late fusion, early fusion and a 3D CNN]"
+                "(../images/receptive_fields.svg)"
+            ),
             "",
-            "Parameters and multiply-accumulates (GMACs) are those of one clip of the size given, "
-            "which is that of the published figures where there are any. The field is the part of "
-            "the clip, frames x height x width, that a unit in the middle of a layer depends on: "
-            "of the first layer, and of the last one that still has a map. `videoclf profile "
-            "model=<config>` shows each layer; [how they compare](../strategies.md) was measured.",
+            (
+                "Parameters and multiply-accumulates (GMACs) are those of a clip of the size "
+                "given, that of the published figures where there are any. The field is the part "
+                "of the clip, frames x height x width, that a unit amid a layer depends on: "
+                "of the first layer, and of the last one that still has a map. `videoclf profile "
+                "model=<config>` shows every layer; [how they compare](../strategies.md)."
+            ),
             "",
             "| strategy | config | clip | parameters | GMACs | field, first layer | last map |",
             "|---|---|---|--:|--:|---|---|",

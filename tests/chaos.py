@@ -112,7 +112,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=12)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaos_") as folder:
         os.environ.setdefault("VIDEOCLF_CACHE", f"{folder}/cache")
@@ -121,7 +121,7 @@ def main():
             kills=options.kills,
             seed=options.seed,
             epochs=options.epochs,
-            rows=60,
+            rows=2 * options.epochs,
             say=lambda text: print(text, flush=True),
         )
     print("\n".join(lines))

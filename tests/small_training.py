@@ -51,7 +51,7 @@ class Data(pl.LightningDataModule):
         drawn = EvalBatches(np.arange(2), batch_size=2, rank=0, world=1)
         return DataLoader(self.dataset, batch_sampler=drawn, collate_fn=collate)
 
-    def on_after_batch_transfer(self, batch, dataloader_idx):  # noqa: ARG002
+    def on_after_batch_transfer(self, batch, dataloader_idx):
         return self.transform.on_device(batch, seed=self.seed, train=self.trainer.training)
 
 
@@ -62,10 +62,10 @@ class Task(pl.LightningModule):
         super().__init__()
         self.model = model
 
-    def training_step(self, batch, batch_idx):  # noqa: ARG002
+    def training_step(self, batch, batch_idx):
         return F.cross_entropy(self.model(**batch.inputs), batch.labels[:, 0])
 
-    def validation_step(self, batch, batch_idx):  # noqa: ARG002
+    def validation_step(self, batch, batch_idx):
         self.model(**batch.inputs)
 
     def configure_optimizers(self):

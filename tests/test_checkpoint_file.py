@@ -59,7 +59,7 @@ def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     archive = io.BytesIO()
     torch.save({}, archive)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         checkpoint_file.write(archive, saved, {})
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]

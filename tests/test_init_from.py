@@ -4,7 +4,7 @@ import torch
 from tests.models.contract import configured, randomize_norms
 from videoclf.checkpoints import SealedCheckpointIO
 from videoclf.errors import CheckpointError
-from videoclf.init_from import start_from
+from videoclf.init_from import branches, start_from
 
 NAMES = ["a", "b", "c", "d", "e"]
 
@@ -89,11 +89,37 @@ def test_non_local_blocks_may_be_put_into_a_trained_net(tmp_path):
     source = trained("resnet_3d_small")
     path = saved(source, tmp_path / "x.ckpt")
     model = configured("resnet_3d_small", non_local_places=[["res3", 0]]).eval()
-    with pytest.raises(CheckpointError, match=r"res3.non_local.0.theta.weight is not in the check"):
+    with pytest.raises(CheckpointError, match=r"only in the model: res3.non_local.\*; take"):
         started(path, model)
     started(path, model, allow_unmatched=True)
     rgb = torch.randn(1, 3, 8, 32, 32)
     torch.testing.assert_close(model(rgb), source(rgb))
+
+
+def test_whole_branches_are_named_once():
+    names = ["cnn.a.weight", "cnn.a.bias", "head.x.weight", "head.x.bias", "head.y", "z"]
+    assert branches(names, ["head.z", "head.x.weight"]) == [
+        "cnn.*",
+        "head.x.weight",
+        "head.x.bias",
+        "head.y",
+        "z",
+    ]
+
+
+def test_another_model_is_refused_with_what_is_on_either_side(tmp_path):
+    path = saved(trained("single_frame"), tmp_path / "x.ckpt")
+    with pytest.raises(
+        CheckpointError,
+        match=r"only in the checkpoint: cnn.\*; only in the model: stages.\*; class",
+    ):
+        started(path, configured("slow_fusion"))
+
+
+def test_what_is_beside_the_2d_network_is_named(tmp_path):
+    path = saved(trained("late_fusion_pool", pooling="conv"), tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match=r"beside the 2D network: pool.\*; take"):
+        started(path, configured("inflated", image_size=64))
 
 
 def test_a_2d_net_of_another_layout_is_refused(tmp_path):

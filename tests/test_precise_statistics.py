@@ -4,8 +4,10 @@ import torch
 from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import nn
 
+from tests.conftest import train_tiny
 from tests.models.contract import configured
 from tests.small_training import train
+from videoclf.checkpoints import load
 from videoclf.data.batch_sampler import TrainBatches
 from videoclf.data.dataset import collate
 from videoclf.precise_statistics import PreciseStatistics
@@ -82,3 +84,19 @@ def test_norms_of_a_frozen_network_keep_their_statistics():
     train(model, PreciseStatistics(2), epochs=1)
     for name, value in model.cnn.named_buffers():
         assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_statistics_of_both(tmp_path):
+    """With weights that stay, the first norm's statistics are those of one rank's whole batches."""
+    common = ["model.temporal_strides=[1,2]", "batch_norm.precise_batches=2"]
+    common += ["optimizer.learning_rate=1e-12", "optimizer.weight_decay=0"]
+    pair = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "data.batch_size=4"]
+    found = []
+    for name, settings in (("alone", []), ("pair", pair)):
+        finished = train_tiny(tmp_path / name, *common, *settings)
+        assert finished.returncode == 0, finished.stderr
+        found.append(load(tmp_path / name / "checkpoints" / "best.ckpt")["state_dict"])
+    for key in ("running_mean", "running_var"):
+        alone, pair_of = (state[f"model.stages.0.1.{key}"] for state in found)
+        torch.testing.assert_close(pair_of, alone, rtol=1e-4, atol=1e-6)

@@ -171,6 +171,9 @@ def prepare(
         plain(config.data), name="data", trusted_packages=config.trusted_packages
     )
     manifest = data.manifest()
+    flow = data.flow()
+    if flow is not None:
+        flow.check_files(manifest)
     if data.multi_label or manifest.multi_label:
         raise ConfigError(
             "the data give several labels to one video, and task=classification takes one; "

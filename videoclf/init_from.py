@@ -7,7 +7,7 @@ is never passed over in silence: each is named, and refused unless the user allo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -48,7 +48,8 @@ def start_from(
     inflating = is_image_network(body, own) and hasattr(model, "load_image_weights")
     if inflating:
         fitting = {k: v for k, v in body.items() if k.startswith(IMAGE_NETWORK)}
-        unmatched = [f"{name} is not of the 2D network" for name in body if name not in fitting]
+        rest = branches([name for name in body if name not in fitting], fitting)
+        unmatched = [f"beside the 2D network: {', '.join(rest)}"] if rest else []
     else:
         fitting = {k: v for k, v in body.items() if k in own and own[k].shape == v.shape}
         unmatched = differences(body, {k: v for k, v in own.items() if k not in HEAD})
@@ -72,10 +73,10 @@ def start_from(
             trained_names=checkpoint_file.describe(path)["classes"],
         )
     how = "tensors, inflated," if inflating else "tensors"
-    rest = f"; unmatched: {'; '.join(unmatched)}" if unmatched else ""
+    left = f"; unmatched: {'; '.join(unmatched)}" if unmatched else ""
     return (
         f"started from {path}: {len(fitting)} {how} and {found} of {len(class_names)} classes by "
-        f"name{rest}"
+        f"name{left}"
     )
 
 
@@ -88,14 +89,32 @@ def is_image_network(body: Weights, own: Weights) -> bool:
 
 
 def differences(body: Weights, own: Weights) -> list[str]:
-    """Say of each name that is not in both, or has another shape in each, what is wrong."""
-    found = [f"{name} is not in the model" for name in body if name not in own]
-    found += [f"{name} is not in the checkpoint" for name in own if name not in body]
+    """Say which names are in one of both only, and which have another shape in each."""
+    found = []
+    for place, names, others in (("checkpoint", body, own), ("model", own, body)):
+        alone = [name for name in names if name not in others]
+        if alone:
+            found.append(f"only in the {place}: {', '.join(branches(alone, others))}")
     return found + [
         f"{name} is {tuple(body[name].shape)}, not {tuple(own[name].shape)}"
         for name in body
         if name in own and body[name].shape != own[name].shape
     ]
+
+
+def branches(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Name whole branches of a network instead of each tensor, where the others have none of them.
+
+    cnn.bn1.weight and cnn.bn1.bias become cnn.bn1.*, or cnn.* if nothing of it is in `others`.
+    """
+    taken = {".".join(parts[:end]) for parts in map(_parts, others) for end in range(len(parts))}
+    found: dict[str, None] = {}
+    for name in names:
+        parts = _parts(name)
+        beginnings = (".".join(parts[:end]) for end in range(1, len(parts)))
+        branch = next((beginning for beginning in beginnings if beginning not in taken), None)
+        found[name if branch is None else f"{branch}.*"] = None
+    return list(found)
 
 
 def head_differences(trained: Weights, own: Weights) -> list[str]:
@@ -114,3 +133,7 @@ def _inflate(path: Path, model: nn.Module, weights: Weights) -> None:
         model.load_image_weights(images)  # type: ignore[operator]
     except ValueError as error:
         raise CheckpointError(f"init_from={path} does not fit the model: {error}") from error
+
+
+def _parts(name: str) -> list[str]:
+    return name.split(".")

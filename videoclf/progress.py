@@ -27,11 +27,13 @@ class EpochLines(Callback):
         self._fit_began = 0.0
         self._epoch_began = 0.0
         self._first_epoch = 0
+        self._first_batch = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Start the clock."""
-        self._fit_began = time.perf_counter()
+        """Start the clocks; a resumed epoch has batches behind it."""
+        self._fit_began = self._epoch_began = time.perf_counter()
         self._first_epoch = trainer.current_epoch
+        self._first_batch = trainer.fit_loop.epoch_loop.batch_progress.current.completed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Start the epoch's clock."""
@@ -43,7 +45,9 @@ class EpochLines(Callback):
             return
         now = time.perf_counter()
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        videos = trainer.num_training_batches * datamodule.batch_size * trainer.world_size
+        batches = trainer.num_training_batches - self._first_batch
+        self._first_batch = 0
+        videos = batches * datamodule.batch_size * trainer.world_size
         clips = videos * datamodule.clips_per_video
         done = trainer.current_epoch + 1
         parts = [f"epoch {done}/{trainer.max_epochs}"]

@@ -7,6 +7,7 @@ checkpoint of the run as a third argument where it goes on from there; reads the
 
 from __future__ import annotations
 
+import atexit
 import errno
 import inspect
 import json
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -320,5 +321,16 @@ def _leave(error: VideoclfError, folder: Path, rank: int) -> int:
     return error.exit_code
 
 
+def exit_now(code: int) -> NoReturn:
+    """End the process without the interpreter's dismantling of torch: a second of CPU, or more.
+
+    What is registered to run at exit is run; a scheduler may grant few seconds.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_now(main(sys.argv[1:]))

@@ -15,7 +15,9 @@ def peak_megabytes():
 
 def main(num_frames, frozen):
     torch.set_num_threads(1)
-    model = configured("cnn_rnn", num_frames=num_frames, image_size=64, frozen=frozen, sequence="gru")
+    model = configured(
+        "cnn_rnn", num_frames=num_frames, image_size=64, frozen=frozen, sequence="gru"
+    )
     model.train()
     # warm up, so that what the libraries need is counted before
     model(torch.zeros(1, 3, 16, 64, 64)).sum().backward()

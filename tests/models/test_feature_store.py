@@ -1,9 +1,13 @@
 import copy
+import json
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 import torch
 
+from tests.conftest import PROJECT
 from tests.models.contract import configured, randomize_norms
 from videoclf.errors import ConfigError
 from videoclf.models.blocks.feature_store import FeatureStore, hash_weights
@@ -83,3 +87,17 @@ def test_wrong_values(tmp_path):
     (tmp_path / "text").write_text("no database, but long enough to be taken for a damaged one")
     with pytest.raises(ConfigError, match="text cannot be used: file is not a database"):
         model_of(str(tmp_path / "text"))
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_frozen_cnn_does_not_grow_with_the_clip():
+    """Eight times the frames: nothing but the clip and its features is added."""
+
+    def megabytes(num_frames):
+        command = [sys.executable, "-m", "tests.models.frozen_memory", str(num_frames), "true"]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True, timeout=120)
+        return json.loads(done.stdout)["megabytes"]
+
+    short, long = megabytes(64), megabytes(512)
+    # a copy of the clip in the order of frames takes 24 MB, the maps of 512 frames 4 MB
+    assert long - short < 64

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 
+import videoclf.readers.demux
 import videoclf.readers.indexed
 import videoclf.readers.pyav
 from tests.barcode import draw_barcode, read_barcodes, write_barcodes
@@ -69,6 +70,36 @@ def test_one_call_opens_the_file_once(corpus, monkeypatch):
     with PyavReader(path, cache=False) as reader:
         reader.frames(np.array([50, 1, 30, 2]))
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["h264_gop12", "h264_b_frames", "h264_b_frames_mkv", "h264_open_gop", "vfr_mkv"]
+)
+def test_sparse_frames_of_one_reader(corpus, name):
+    path, case = corpus(name)
+    numbers = np.array(case.numbers)
+    generator = np.random.default_rng(0)
+    with PyavReader(path) as reader:
+        for count in (2, 3, 5, 9) * 5:
+            indices = np.sort(generator.choice(len(numbers), count, replace=False))
+            assert read_barcodes(reader.frames(indices)) == numbers[indices].tolist()
+
+
+def test_what_follows_a_wanted_frame_is_not_decoded(corpus, monkeypatch):
+    path, _ = corpus("h264_b_frames")  # GOP 12, three B-frames between others
+    PyavReader(path).close()
+    given = []
+    real = videoclf.readers.demux.decode_packet
+    monkeypatch.setattr(
+        videoclf.readers.demux,
+        "decode_packet",
+        lambda opened, packet, started: given.append(packet.pts) or real(opened, packet, started),
+    )
+    with PyavReader(path) as reader:
+        assert read_barcodes(reader.frames(np.array([4, 28]))) == [4, 28]
+        first = [pts for pts in given if pts < reader.index.timestamps[12]]
+        # Frame 4 is a P-frame, which stands behind the keyframe and before the B-frames 1 to 3.
+        assert first == [reader.index.timestamps[0], reader.index.timestamps[4]]
 
 
 @pytest.mark.parametrize("index", [-1, 60, 10**9])

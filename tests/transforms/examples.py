@@ -40,6 +40,7 @@ def standard(**changes):
         "mixing": mixing(0.0),
         "mean": (0.5, 0.25, 0.0),
         "std": (0.5, 0.25, 1.0),
+        "subtract_mean_flow": False,
     }
     return ClipTransform(**{**settings, **changes})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from videoclf.data.batch_sampler import EvalBatches, TrainBatches
 from videoclf.data.dataset import VideoDataset, collate
+from videoclf.data.flow_source import FlowSource
 from videoclf.data.manifest import Manifest
 from videoclf.data.watchdog import FileWatchdog
 from videoclf.errors import CheckpointError, DataError
@@ -66,6 +67,8 @@ class VideoDataModule(pl.LightningDataModule):
         test_subset: what `test_dataloader` reads.
         verify_hashes: as `VideoDataset` takes it.
         seconds_per_file: time limit for a loader process to read one file; None sets none.
+        modalities: what a clip consists of: rgb, flow or both.
+        flow: where flow comes from, if it is one of them.
     """
 
     def __init__(
@@ -84,9 +87,12 @@ class VideoDataModule(pl.LightningDataModule):
         test_subset: str = "test",
         verify_hashes: HashCheck = "once",
         seconds_per_file: float | None = None,
+        modalities: Sequence[str] = ("rgb",),
+        flow: FlowSource | None = None,
     ) -> None:
         super().__init__()
         transform.check_crops(views.num_crops)
+        transform.check_modalities(modalities)
         self.manifest = manifest
         self.folder = folder
         self.open_video = reader_class(reader)
@@ -100,6 +106,8 @@ class VideoDataModule(pl.LightningDataModule):
         self.seed = seed
         self.test_subset = test_subset
         self.verify_hashes: HashCheck = verify_hashes
+        self.modalities = modalities
+        self.flow = flow
         self.watchdog = FileWatchdog(
             seconds_per_file=seconds_per_file, path_of=lambda row: manifest.record(row).path
         )
@@ -216,6 +224,8 @@ class VideoDataModule(pl.LightningDataModule):
             views=views,
             clips_per_video=self.clips_per_video,
             verify_hashes=self.verify_hashes,
+            modalities=self.modalities,
+            flow=self.flow,
             open_files=self.watchdog.watch(self.num_workers),
         )
         loader = TimedLoader(

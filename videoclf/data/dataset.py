@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from videoclf.data.flow_source import FlowSource
+from videoclf.data.footage import Footage, open_footage
 from videoclf.data.manifest import Manifest
 from videoclf.data.watchdog import OpenFiles
 from videoclf.errors import UnreadableVideoError
@@ -44,6 +46,8 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         verify_hashes: hold each file's content against the manifest's hash, where it has one, at
             the first opening, always or never.
         open_files: where a process notes which file it reads, for who watches it.
+        modalities: what a clip consists of: rgb, flow or both.
+        flow: where flow comes from.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         clips_per_video: int = 1,
         verify_hashes: HashCheck = "once",
         open_files: OpenFiles | None = None,
+        modalities: Sequence[str] = ("rgb",),
+        flow: FlowSource | None = None,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
@@ -70,6 +76,8 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         self.clips_per_video = clips_per_video
         self.verify_hashes = verify_hashes
         self.open_files = open_files
+        self.modalities = modalities
+        self.flow = flow
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -82,46 +90,78 @@ class VideoDataset(Dataset[Sample | Unreadable]):
 
     def _read(self, epoch: int, index: int) -> Sample | Unreadable:
         record = self.manifest.record(index)
-        path = str(self.folder / record.path)
+        needs_video = "rgb" in self.modalities or self.flow is None or self.flow.folder is None
         try:
-            if record.sha256 is not None and self.verify_hashes != "never":
-                check_content(path, record.sha256, remember=self.verify_hashes == "once")
-            with self.open_video(path) as reader:
+            if needs_video and record.sha256 is not None and self.verify_hashes != "never":
+                path, remember = str(self.folder / record.path), self.verify_hashes == "once"
+                check_content(path, record.sha256, remember=remember)
+            with open_footage(
+                self.folder,
+                record.path,
+                modalities=self.modalities,
+                open_video=self.open_video,
+                flow=self.flow,
+            ) as footage:
                 clips = self._clips(
-                    reader, record, np.random.default_rng((self.seed, epoch, index))
+                    footage, record, np.random.default_rng((self.seed, epoch, index))
                 )
         except UnreadableVideoError as error:
             return Unreadable(index, record.path, error.reason)
-        return Sample({"rgb": clips}, record.labels, epoch, index)
+        return Sample(clips, record.labels, epoch, index)
 
-    def _clips(self, reader: Reader, record: Record, generator: np.random.Generator) -> np.ndarray:
-        """Decode once, crop every view: uint8 (V, T, H, W, C)."""
-        first, last = frame_span(record.path, reader.times, record.start, record.end)
+    def _clips(
+        self, footage: Footage, record: Record, generator: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Decode once, crop every view of every modality alike: uint8 (V, T, H, W, C) each."""
+        first, last = frame_span(record.path, footage.times, record.start, record.end)
         if self.views is None:
             draws = range(self.clips_per_video)
-            clips = [self.sampler.train_clip(last - first, reader.fps, generator) for _ in draws]
+            clips = [self.sampler.train_clip(last - first, footage.fps, generator) for _ in draws]
             indices = np.stack(clips)
         else:
-            indices = self.sampler.eval_clips(last - first, reader.fps, self.views.num_clips)
+            indices = self.sampler.eval_clips(last - first, footage.fps, self.views.num_clips)
         distinct, inverse = np.unique(indices + first, return_inverse=True)
         rows = inverse.reshape(indices.shape)  # (clips, T) -> positions in the distinct frames
         if self.views is None:
-            short_side = self.transform.train_short_side(generator)
-            frames = reader.frames(distinct, short_side=short_side)
-            height, width = frames.shape[1:3]
+            decoded = footage.frames(
+                distinct, short_side=self.transform.train_short_side(generator)
+            )
+            height, width = decoded[self.modalities[0]].shape[1:3]
             boxes = [self.transform.train_box(height, width, generator) for _ in rows]
-            cut = [
-                self.transform.cut(frames, box, clip) for clip, box in zip(rows, boxes, strict=True)
-            ]
-            return np.stack(cut)
-        frames = reader.frames(distinct, short_side=self.transform.resize_pixels)
-        # a crop of each distinct frame is cut once, then gathered: clips share frames
-        crops = self.transform.view_crops(frames, self.views.num_crops)
-        views = np.empty((len(rows), len(crops), rows.shape[1], *crops[0].shape[1:]), np.uint8)
-        for place, row in np.ndenumerate(rows):  # frame by frame: nothing is held twice
-            for number, crop in enumerate(crops):
-                views[place[0], number, place[1]] = crop[row]
-        return views.reshape(-1, *views.shape[2:])  # (clips * crops, T, H, W, C)
+            return {
+                modality: np.stack(
+                    [
+                        self.transform.cut(decoded[modality], box, clip)
+                        for clip, box in zip(rows, boxes, strict=True)
+                    ]
+                )
+                for modality in self.modalities
+            }
+        decoded = footage.frames(distinct, short_side=self.transform.resize_pixels)
+        return {
+            modality: _gathered(
+                self.transform.view_crops(decoded[modality], self.views.num_crops, modality), rows
+            )
+            for modality in self.modalities
+        }
+
+
+def _gathered(crops: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """Put views together from crops of each distinct frame, cut once: clips share frames.
+
+    Args:
+        crops: uint8 (N, H, W, C) each.
+        rows: int64 (clips, T), which of the N frames.
+
+    Returns:
+        uint8 (clips * crops, T, H, W, C).
+    """
+    num_clips, num_frames = rows.shape
+    views = np.empty((num_clips, len(crops), num_frames, *crops[0].shape[1:]), np.uint8)
+    for clip, frame in np.ndindex(num_clips, num_frames):  # one by one: nothing is held twice
+        for number, crop in enumerate(crops):
+            views[clip, number, frame] = crop[rows[clip, frame]]
+    return views.reshape(-1, *views.shape[2:])
 
 
 def collate(samples: Sequence[Sample | Unreadable]) -> Batch:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from videoclf.data.flow_source import FlowSource
 from videoclf.errors import UnreadableVideoError
 from videoclf.flow import FlowEstimator, estimator_class
 from videoclf.flow.quantisation import Quantisation
@@ -52,44 +52,6 @@ class Footage(Protocol):
             UnreadableVideoError: a file is damaged.
         """
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowSource:
-    """Where the flow of a data set comes from.
-
-    Args:
-        folder: of stored flow, files named as the videos; None estimates it while loading.
-        method: of the estimate, a name of `videoclf.flow.METHODS`.
-        bound_pixels: displacements beyond it are clipped; stored flow must have the same.
-    """
-
-    folder: str | None
-    method: str
-    bound_pixels: float
-
-    def path_of(self, path: str) -> str:
-        """Return the file of stored flow of a record's path, as `videoclf flow` names it."""
-        assert self.folder is not None
-        whole = Path(self.folder, f"{path}.mp4")
-        return str(whole if whole.is_file() else Path(self.folder, path).with_suffix(".mp4"))
-
-    def open_stored(self, path: str) -> StoredFlow:
-        """Open the stored flow of a record.
-
-        Raises:
-            UnreadableVideoError: it is missing or damaged, or its codes have another bound.
-        """
-        stored = StoredFlow(self.path_of(path))
-        found = stored.header.bound_pixels
-        if found != self.bound_pixels:
-            stored.close()
-            raise UnreadableVideoError(
-                path,
-                f"has flow stored with a bound of {found:g} pixels ({stored.path}), not "
-                f"data.flow_bound_pixels={self.bound_pixels:g}",
-            )
-        return stored
 
 
 class Frames:
@@ -200,7 +162,7 @@ def open_footage(
     *,
     modalities: Sequence[str],
     open_video: Callable[[str], Reader],
-    flow: FlowSource,
+    flow: FlowSource | None,
 ) -> Iterator[Footage]:
     """Open what the modalities of a record need.
 
@@ -209,22 +171,23 @@ def open_footage(
         path: of the record's video, relative to it.
         modalities: rgb, flow or both.
         open_video: a reader's class.
-        flow: where flow comes from.
+        flow: where flow comes from, if it is one of them.
 
     Raises:
         UnreadableVideoError: a file is missing or damaged, or video and flow do not fit.
     """
     with ExitStack() as opened:
+        if "flow" not in modalities:
+            yield Frames(opened.enter_context(open_video(str(folder / path))))
+            return
+        assert flow is not None
         stored = None
-        if "flow" in modalities and flow.folder is not None:
+        if flow.folder is not None:
             stored = opened.enter_context(flow.open_stored(path))
             if "rgb" not in modalities:
                 yield StoredFlowAlone(stored)
                 return
         reader = opened.enter_context(open_video(str(folder / path)))
-        if "flow" not in modalities:
-            yield Frames(reader)
-            return
         yield FramesWithFlow(
             path,
             reader,

@@ -8,6 +8,7 @@ from typing import Any
 
 from videoclf.build import build
 from videoclf.data.datamodule import VideoDataModule
+from videoclf.data.flow_source import FlowSource
 from videoclf.data.manifest import Manifest
 
 
@@ -37,6 +38,12 @@ def build_datamodule(
         clips_per_video=data["clips_per_video"],
         num_workers=data["num_workers"],
         verify_hashes=data["verify_hashes"],
+        modalities=data["modalities"],
+        flow=FlowSource(
+            folder=data["flow_folder"],
+            method=data["flow_method"],
+            bound_pixels=data["flow_bound_pixels"],
+        ),
         seconds_per_file=data["seconds_per_file"],
         seed=config["seed"],
         test_subset=config.get("subset", "test"),

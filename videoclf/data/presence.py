@@ -38,27 +38,27 @@ def check_files(manifest: Manifest, root: Path, *, allowed: int = 0) -> None:
             f"path {paths[outside[0].as_py()].as_py()!r} is not inside the data root; "
             "name files relative to data.root, without '..'"
         )
-    present, leaving = _list_folders(root, paths)
+    present, leaving = list_folders(root, paths)
     missing = paths.filter(pc.invert(pc.is_in(paths, pa.array(present, pa.string()))))
     if 0 < len(missing) <= allowed:
         log.warning(
             "%d of %d videos are missing below %s (%d allowed): %s",
-            *(len(missing), len(paths), root, allowed, _first(missing)),
+            *(len(missing), len(paths), root, allowed, first_names(missing)),
         )
     elif len(missing):
         raise DataError(
             f"{len(missing)} of {len(paths)} videos are missing below {root}: "
-            f"{_first(missing)}; check data.root or take them out of the annotation file"
+            f"{first_names(missing)}; check data.root or take them out of the annotation file"
         )
     led_out = paths.filter(pc.is_in(paths, pa.array(leaving, pa.string())))
     if len(led_out):
         raise DataError(
             f"{len(led_out)} of {len(paths)} videos are links that lead out of {root}: "
-            f"{_first(led_out)}; copy the files there, or set data.root to where they lead"
+            f"{first_names(led_out)}; copy the files there, or set data.root to where they lead"
         )
 
 
-def _list_folders(root: Path, paths: pa.Array) -> tuple[list[str], list[str]]:
+def list_folders(root: Path, paths: pa.Array) -> tuple[list[str], list[str]]:
     """List the folders of the paths: what is there, and what of it leads out of the root."""
     real_root = os.path.realpath(root)
     present: list[str] = []
@@ -85,5 +85,6 @@ def _is_below(path: Path, real_root: str) -> bool:
     return real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep)
 
 
-def _first(paths: pa.Array, count: int = 10) -> str:
+def first_names(paths: pa.Array, count: int = 10) -> str:
+    """Return the first of some paths as a sentence needs them."""
     return ", ".join(paths[:count].to_pylist()) + (", ..." if len(paths) > count else "")

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, get_args
 
+from videoclf.data.flow_source import FlowSource
 from videoclf.errors import DataError
+from videoclf.flow import estimator_class
+from videoclf.flow.quantisation import Quantisation
 from videoclf.readers import check_reader
 from videoclf.readers.content import HashCheck
 
 if TYPE_CHECKING:
     from videoclf.data.manifest import Manifest
+
+
+MODALITIES = ("rgb", "flow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +33,12 @@ class VideoData(abc.ABC):
     Args:
         root: folder of the videos; records name files below it.
         reader: backend that decodes: pyav, or decord.
-        modalities: what a clip consists of; each is an argument of the model's `forward`.
+        modalities: what a clip consists of, rgb, flow or both; each is an argument of the model's
+            `forward`.
+        flow_folder: flow that `videoclf flow` has stored; None estimates it while loading, which
+            is for small sets.
+        flow_method: of the estimate; a name of `videoclf.flow.METHODS`.
+        flow_bound_pixels: displacements beyond it are clipped; stored flow must have the same.
         batch_size: videos a rank and step.
         clips_per_video: training clips drawn from each opened video (repeated augmentation); a step
             then trains on `batch_size * clips_per_video` clips.
@@ -44,6 +55,9 @@ class VideoData(abc.ABC):
     root: str | None
     reader: str
     modalities: tuple[str, ...]
+    flow_folder: str | None
+    flow_method: str
+    flow_bound_pixels: float
     batch_size: int
     clips_per_video: int
     num_workers: int
@@ -75,8 +89,13 @@ class VideoData(abc.ABC):
             raise ValueError(
                 f"data.verify_hashes={self.verify_hashes} must be once, always or never"
             )
-        if not self.modalities:
-            raise ValueError("data.modalities is empty; name at least one, such as [rgb]")
+        wrong = [name for name in self.modalities if name not in MODALITIES]
+        if wrong or not self.modalities or len(set(self.modalities)) < len(self.modalities):
+            raise ValueError(
+                f"data.modalities={list(self.modalities)} must be [rgb], [flow] or [rgb,flow]"
+            )
+        estimator_class(self.flow_method)
+        Quantisation(self.flow_bound_pixels)
 
     @abc.abstractmethod
     def manifest(self) -> Manifest:
@@ -86,6 +105,14 @@ class VideoData(abc.ABC):
             ConfigError: an annotation is wrong; its text names file and line.
             DataError: the root or files are missing; its text names them.
         """
+
+    def flow(self) -> FlowSource | None:
+        """Return where flow comes from, if a clip has any."""
+        if "flow" not in self.modalities:
+            return None
+        return FlowSource(
+            folder=self.flow_folder, method=self.flow_method, bound_pixels=self.flow_bound_pixels
+        )
 
     def folder(self) -> Path:
         """Return `root` as a folder that exists.

@@ -22,6 +22,10 @@ a step is a clip of n frames. A frozen CNN runs in evaluation mode, without a gr
 at a time: its memory does not grow with the clip. With `feature_cache` it runs once for each frame
 that is met, and later epochs read its features from disk.
 
+Measured: a step on one clip of 64, 128, 256, 512 frames of 64 pixels (resnet10t, GRU) adds 49, 48,
+82, 84 MB to the process with a frozen CNN and 136, 295, 535, 1029 MB with one that learns
+(`python -m tests.models.frozen_memory 512 true`, 2026-11-20, 2 shared CPU cores).
+
 Sources: Donahue et al. 2015, "Long-term Recurrent Convolutional Networks" (LRCN); Ng et al. 2015,
 "Beyond Short Snippets"; Shi et al. 2015 (ConvLSTM); Bai et al. 2018 (temporal convolution);
 Vaswani et al. 2017 (transformer); forget bias: Jozefowicz et al. 2015.
@@ -137,7 +141,7 @@ class CNNRNN(nn.Module):
             channels = map_channels
         self.feature_cache = None if feature_cache is None else FeatureStore(Path(feature_cache))
         self._network: str | None = None  # hash of the CNN, once it is needed
-        self.register_load_state_dict_post_hook(CNNRNN._forget_network)
+        self.register_load_state_dict_post_hook(CNNRNN._forget_network)  # type: ignore[no-untyped-call]
         self.map_shape = (channels, height, width)
         inputs = math.prod(self.map_shape)
         nets: dict[str, Callable[[], SequenceNet]] = {

@@ -1,5 +1,8 @@
 """Slow fusion: a small 3D CNN whose layers see ever longer stretches of time.
 
+When to use it: as a small network from scratch on drawn or short videos, where a step must be
+quick on a CPU and motion matters; on large data the deeper 3D networks win.
+
 Every stage convolves over space and time at once, so that motion is found where it happens and
 higher layers fuse what lower ones found. With 3x3x3 kernels the temporal receptive field grows
 by two frames a layer, times the strides below it.

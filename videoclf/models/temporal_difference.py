@@ -1,5 +1,7 @@
 """Temporal difference: a small 3D CNN that sees only what changes from frame to frame.
 
+When to use it: on few real videos, from scratch, where motion and not the scene should decide.
+
 The network is given the differences of consecutive frames, each clip scaled to unit strength, so
 that it can learn neither colours nor places. From scratch on few videos this is what generalises
 to new scenes; what stands still it cannot see at all.

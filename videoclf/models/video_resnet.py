@@ -232,8 +232,8 @@ class VideoResNet(nn.Module):
         """Encode clips (B, 3, T, H, W) -> features averaged over time and space (B, D)."""
         check_clip(rgb, min_frames=self.min_frames)
         maps = self.stem(rgb)  # (B, 64, T, H / 2, W / 2)
-        for stage in self.stages:
-            for block in stage:
+        for stage in self.stages.children():
+            for block in stage.children():
                 maps = run_block(block, maps, checkpointed=self.checkpoint_activations)
         # (B, D, T', H / 16, W / 16)
         features: torch.Tensor = maps.mean(dim=(2, 3, 4))  # (B, D)

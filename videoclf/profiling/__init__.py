@@ -1,1 +1,1 @@
-"""What a model costs and sees, layer by layer: sizes, receptive fields, operations, memory, time."""
+"""What a model costs and sees, layer by layer: sizes, fields, operations, memory, time."""

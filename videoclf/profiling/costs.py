@@ -101,7 +101,8 @@ def simulate_step(
     weights = _bytes([*model.parameters(), *model.buffers()])
     states = _bytes(tree_leaves(list(optimizer.state.values())))
     fixed = weights + states
-    with RunningLayer(model, layers) as running, _LeanAttention():
+    lean = _LeanAttention()
+    with RunningLayer(model, layers) as running, lean:
         tracker = _Storages(lambda: running.active or running.latest or layers.rows[0])
         with tracker:
             loss = training_loss(model(**inputs))
@@ -120,7 +121,7 @@ def simulate_step(
 
 
 def training_loss(output: Any) -> torch.Tensor:
-    """Cross-entropy to the first class of each head: logits (B, K), (B, S, K), or a dict of them."""
+    """Cross-entropy to the first class: logits (B, K), (B, S, K), or a dict of them by head."""
     heads = output.values() if isinstance(output, Mapping) else [output]
     losses = []
     for logits in heads:
@@ -143,7 +144,7 @@ class _Storages(TorchDispatchMode):
     """Counts the bytes of every storage that is made inside `with`, until it is freed."""
 
     def __init__(self, owner: Callable[[], str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._owner = owner
         self._alive: dict[int, tuple[str, int]] = {}
         self._now = 0
@@ -152,7 +153,7 @@ class _Storages(TorchDispatchMode):
     def __torch_dispatch__(
         self,
         func: Callable[..., Any],
-        types: Any,  # noqa: ARG002 (torch's signature)
+        types: Any,
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
@@ -186,12 +187,12 @@ class _Storages(TorchDispatchMode):
 
 
 class _LeanAttention(TorchFunctionMode):
-    """Attention as devices run it, without a matrix of all pairs; the meta device would make one."""
+    """Attention as devices run it; the meta device would make a matrix of all pairs."""
 
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Any,  # noqa: ARG002
+        types: Any,
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:

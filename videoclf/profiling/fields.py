@@ -16,7 +16,7 @@ from torch import nn
 
 from videoclf.models.blocks.convolutional_recurrence import OneDirection, RecurrentLayer
 from videoclf.profiling.layers import Layers, RunningLayer
-from videoclf.profiling.support import SupportMode, call_in_double
+from videoclf.profiling.support import SupportMode, call_in_double, positive
 
 #: Functions that shrink maps; where a model calls one between its modules, it is a row.
 POOLINGS = frozenset(
@@ -93,32 +93,34 @@ def measure_fields(
         The layers in the order in which they run; one that runs several times is where it ran
         first, with its largest field.
     """
-    inputs = {
-        name: (torch.rand(1, *shape).double() + 0.5).requires_grad_()
-        for name, shape in shapes.items()
-    }
+    inputs = {name: positive(1, *shape).requires_grad_() for name, shape in shapes.items()}
     clips = list(inputs.values())
     found: list[tuple[str, tuple[int, ...], torch.Tensor]] = []
-    running = True
 
     def note(name: str, output: Any) -> None:
         module = model.get_submodule(name) if "(" not in name else None
-        for tensor in tensors_of(output):
-            if running and tensor.requires_grad and tensor.numel():
-                found.append((name, tuple(tensor.shape), central_unit(tensor, module)))
+        found.extend(
+            (name, tuple(tensor.shape), central_unit(tensor, module))
+            for tensor in tensors_of(output)
+            if tensor.requires_grad and tensor.numel()
+        )
 
     with RunningLayer(model, layers, note) as watch:
 
         def called(name: str, result: Any) -> None:
-            if name in POOLINGS and watch.active is None and running:
+            if name in POOLINGS and watch.active is None:
                 note(f"({name})", result)
 
         training = model.training
+        recomputing = [m for m in model.modules() if getattr(m, "checkpoint_activations", False)]
+        for module in recomputing:  # it would recompute in single precision
+            module.checkpoint_activations = False  # type: ignore[assignment]
         mode = SupportMode(called, repeat_views=repeat_views)
         with torch.random.fork_rng(devices=[]), torch.enable_grad(), mode:
             call_in_double(model.eval(), inputs)
-            running = False  # a checkpointed block runs again in the backward pass
             seen = [(name, shape, unit_field(unit, clips)) for name, shape, unit in found]
+        for module in recomputing:
+            module.checkpoint_activations = True  # type: ignore[assignment]
         model.train(training)
     return merge(seen)
 

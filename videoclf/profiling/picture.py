@@ -20,6 +20,7 @@ _HEAD_HEIGHT = 58
 _STRIP = (14, 22, 150, 13)  # x, y, width and height within a row
 _SQUARE = (176, 1, 36)  # x, y, edge
 _MOST_ROWS = 9
+_LONGEST_NAME = 17
 _SEEN, _UNSEEN, _INK, _FAINT = "#d1495b", "#e6e8eb", "#1f2933", "#66717d"
 
 
@@ -51,8 +52,10 @@ def draw(panels: Sequence[Panel]) -> str:
     height = sum(heights) + 26
     names = ", ".join(panel.title for panel in panels)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" font-family="Helvetica, Arial, sans-serif">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+            f'width="{width}" height="{height}" font-family="Helvetica, Arial, sans-serif">'
+        ),
         f"<title>Growth of the receptive field: {escape(names)}</title>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
@@ -100,10 +103,19 @@ def _panel(panel: Panel, layers: Sequence[tuple[str, Field]]) -> list[str]:
     ]
     for place, (name, field) in enumerate(layers):
         parts.append(f'<g transform="translate(0 {_HEAD_HEIGHT + place * _ROW_HEIGHT})">')
-        parts += [_text(14, 14, name, 11, _INK), *_strip(field), *_square(field, panel.crop_pixels)]
+        parts += [
+            _text(14, 14, _short(name), 11, _INK),
+            *_strip(field),
+            *_square(field, panel.crop_pixels),
+        ]
         parts.append(_text(164, 14, "x".join(map(str, field.size)), 11, _INK, end=True))
         parts.append("</g>")
     return parts
+
+
+def _short(name: str) -> str:
+    """Keep the end of a long name: that of the layer, not of what it is in."""
+    return name if len(name) <= _LONGEST_NAME else f"..{name[2 - _LONGEST_NAME :]}"
 
 
 def _strip(field: Field) -> list[str]:
@@ -126,9 +138,11 @@ def _square(field: Field, crop_pixels: int) -> list[str]:
     scale = edge / crop_pixels
     return [
         f'<rect x="{x}" y="{y}" width="{edge}" height="{edge}" fill="{_UNSEEN}"/>',
-        f'<rect x="{x + field.left_pixels * scale:.1f}" y="{y + field.top_pixels * scale:.1f}" '
-        f'width="{max(1.5, field.width_pixels * scale):.1f}" '
-        f'height="{max(1.5, field.height_pixels * scale):.1f}" fill="{_SEEN}"/>',
+        (
+            f'<rect x="{x + field.left_pixels * scale:.1f}" y="{y + field.top_pixels * scale:.1f}" '
+            f'width="{max(1.5, field.width_pixels * scale):.1f}" '
+            f'height="{max(1.5, field.height_pixels * scale):.1f}" fill="{_SEEN}"/>'
+        ),
     ]
 
 

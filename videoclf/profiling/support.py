@@ -51,7 +51,7 @@ class SupportMode(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Any,  # noqa: ARG002 (torch's signature)
+        types: Any,
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
@@ -115,7 +115,8 @@ def _is_tensor(value: Any) -> bool:
 
 def _channels(args: Sequence[Any], first: torch.Tensor) -> int:
     """Channels of an operation's result: those of its widest argument."""
-    return max([first.shape[1], *(a.shape[1] for a in args if _is_tensor(a) and a.ndim > 1)])
+    widths = [int(a.shape[1]) for a in args if _is_tensor(a) and a.ndim > 1]
+    return max([int(first.shape[1]), *widths])
 
 
 def call_in_double(model: nn.Module, inputs: dict[str, torch.Tensor]) -> Any:
@@ -134,8 +135,8 @@ def call_in_double(model: nn.Module, inputs: dict[str, torch.Tensor]) -> Any:
     return functional_call(model, state, kwargs=inputs)
 
 
-def _positive(*shape: int) -> torch.Tensor:
-    """Draw weights that do not cancel, whatever differences a network takes."""
+def positive(*shape: int) -> torch.Tensor:
+    """Draw numbers that do not cancel, whatever differences a network takes; always the same."""
     generator = torch.Generator().manual_seed(sum(shape))
     return torch.rand(*shape, generator=generator, dtype=torch.float64) + 0.5
 
@@ -151,9 +152,9 @@ def _convolve(
 ) -> torch.Tensor:
     """Convolve by a product of kernels, one an axis: the same box as a full kernel, cheaper."""
     sides = weight.ndim - 2
-    convolution = (F.conv1d, F.conv2d, F.conv3d)[sides - 1]
+    convolution: Callable[..., torch.Tensor] = (F.conv1d, F.conv2d, F.conv3d)[sides - 1]
     if isinstance(padding, str):
-        kernel = _positive(1, 1, *weight.shape[2:])
+        kernel = positive(1, 1, *weight.shape[2:])
         return convolution(maps, kernel, None, stride, padding, dilation)
     settings = [
         tuple(value) if isinstance(value, (tuple, list)) else (value,) * sides
@@ -168,7 +169,7 @@ def _convolve(
             for value, other in zip(settings, (1, 0, 1), strict=True)
         ]
         if edge[axis] > 1 or own[0][axis] > 1 or own[1][axis] > 0:
-            maps = convolution(maps, _positive(1, 1, *edge), None, *own)
+            maps = convolution(maps, positive(1, 1, *edge), None, *own)
     return maps
 
 
@@ -177,7 +178,7 @@ def _linear(
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,  # noqa: ARG001
 ) -> torch.Tensor:
-    mixed = (input.double() @ _positive(input.shape[-1]))[..., None]  # (..., 1)
+    mixed = (input.double() @ positive(input.shape[-1]))[..., None]  # (..., 1)
     mixed = mixed / (mixed.detach().abs().mean() + 1e-30)
     return mixed.expand(*mixed.shape[:-1], weight.shape[0]).contiguous()
 
@@ -187,12 +188,17 @@ def _max_pool(
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
-    dilation: Any = 1,  # noqa: ARG001
+    dilation: Any = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,  # noqa: ARG001
 ) -> torch.Tensor:
-    average = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[maps.ndim - 3]
-    return average(maps, kernel_size, stride or kernel_size, padding, ceil_mode)
+    sides = maps.ndim - 2
+    edges = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size,) * sides
+    if ceil_mode:
+        average = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[sides - 1]
+        return average(maps, edges, stride or edges, padding, ceil_mode)
+    window = maps.new_empty(1, 1, *edges)
+    return _convolve(maps, window, None, stride or edges, padding, dilation)
 
 
 def _adaptive_max_pool(
@@ -290,11 +296,11 @@ _MAX_POOLINGS: dict[str, Callable[..., torch.Tensor]] = {
         ("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"), _adaptive_max_pool
     ),
 }
-_LEFT_OUT = (
-    ("relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "gelu", "silu", "silu_", "mish", "elu")
-    + ("hardswish", "hardtanh", "prelu", "softplus", "selu", "clamp", "clamp_min")
-    + ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm")
-    + ("local_response_norm", "normalize")
+_LEFT_OUT = frozenset(
+    {"relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "gelu", "silu", "silu_", "mish", "elu"}
+    | {"hardswish", "hardtanh", "prelu", "softplus", "selu", "clamp", "clamp_min"}
+    | {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"}
+    | {"local_response_norm", "normalize"}
 )
 #: Written by `a += b` and the like into views that repeat one channel: a new tensor instead.
 _ARITHMETIC: dict[str, Callable[..., Any]] = {

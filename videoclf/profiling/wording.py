@@ -36,10 +36,13 @@ def totals(one: Profile) -> list[tuple[str, str]]:
         *((f"published, {row.source}", comparison(one, row)) for row in one.published),
         (
             "memory, estimated",
-            f"{memory.peak / _MIB:,.0f} MiB at the peak of a training step of {clips}: weights "
-            f"{memory.weights / _MIB:,.0f}, gradients {memory.gradients / _MIB:,.0f}, optimiser "
-            f"{memory.optimizer / _MIB:,.0f}, activations {memory.activations / _MIB:,.0f}; "
-            f"{one.clip_bytes / _MIB:,.1f} for each more clip",
+            (
+                f"{memory.peak / _MIB:,.0f} MiB at the peak of a training step of {clips}: "
+                f"weights {memory.weights / _MIB:,.0f}, gradients {memory.gradients / _MIB:,.0f}, "
+                f"optimiser {memory.optimizer / _MIB:,.0f}, "
+                f"activations {memory.activations / _MIB:,.0f}; "
+                f"{one.clip_bytes / _MIB:,.1f} for each more clip"
+            ),
         ),
     ]
     if one.step is not None:
@@ -48,9 +51,11 @@ def totals(one: Profile) -> list[tuple[str, str]]:
         facts.append(
             (
                 "step, measured",
-                f"{step.seconds:.3f} s for {clips} in 32 bits on {step.device}: forward "
-                f"{step.forward_seconds:.3f}, backward {step.backward_seconds:.3f}, optimiser "
-                f"{step.optimizer_seconds:.3f} (median of {step.num_steps}){measured}",
+                (
+                    f"{step.seconds:.3f} s for {clips} in 32 bits on {step.device}: forward "
+                    f"{step.forward_seconds:.3f}, backward {step.backward_seconds:.3f}, optimiser "
+                    f"{step.optimizer_seconds:.3f} (median of {step.num_steps}){measured}"
+                ),
             )
         )
     return facts

@@ -60,7 +60,7 @@ class Extraction:
             return
         self.model.eval()
         for batch in self.datamodule.rows_dataloader(left):
-            values = [
+            values: list[tuple[int, bytes | None, str | None]] = [
                 (record.index, None, f"{record.path}: {record.reason}")
                 for record in batch.unreadable
             ]

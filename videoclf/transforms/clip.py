@@ -3,20 +3,22 @@
 In the worker a crop is a view, and only the crop is resized, in uint8 with antialiasing. The
 batch travels as uint8 (B, V, T, H, W, C). On the device one permute makes it (B, C, T, H, W),
 which is channels_last_3d without a copy; then, in training, flips, colour jitter, RandAugment and
-erasing in uint8; then float and normalisation; then mixup or CutMix.
+erasing in uint8; then float and normalisation; then mixup or CutMix. Flow is cropped, flipped and
+mixed as its frames are, and has no colours.
 
 Whatever is drawn is drawn once for all frames of a clip, from (seed, epoch, index) of its sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from videoclf.errors import ConfigError
+from videoclf.flow.quantisation import mirrored
 from videoclf.transforms.colour_jitter import ColourJitter
 from videoclf.transforms.crops import (
     Box,
@@ -26,6 +28,7 @@ from videoclf.transforms.crops import (
     view_boxes,
 )
 from videoclf.transforms.erasing import RandomErasing
+from videoclf.transforms.flow import mirror_codes, normalise_codes
 from videoclf.transforms.mixing import Mixing, draw_partners
 from videoclf.transforms.rand_augment import RandAugment
 from videoclf.types import Batch, Mix
@@ -56,6 +59,7 @@ class ClipTransform:
         mixing: mixup and CutMix.
         mean: of each channel, in [0, 1].
         std: of each channel, in [0, 1].
+        subtract_mean_flow: take the mean vector off each field of optical flow.
 
     Raises:
         ValueError: a value out of range.
@@ -77,6 +81,7 @@ class ClipTransform:
         mixing: Mixing,
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        subtract_mean_flow: bool,
     ) -> None:
         if not 0 < crop_pixels <= resize_pixels:
             raise ValueError(
@@ -101,6 +106,7 @@ class ClipTransform:
         self.mixing = mixing
         self.mean = mean
         self.std = std
+        self.subtract_mean_flow = subtract_mean_flow
 
     @property
     def is_fixed(self) -> bool:
@@ -152,6 +158,19 @@ class ClipTransform:
         resized = F.interpolate(pictures, size=size, mode="bilinear", antialias=True)
         return resized.permute(0, 2, 3, 1).numpy()
 
+    def check_modalities(self, modalities: Sequence[str]) -> None:
+        """Refuse augmentation that would move frames and leave their flow where it was.
+
+        Raises:
+            ConfigError: RandAugment beside flow.
+        """
+        if "flow" in modalities and self.rand_augment.active:
+            raise ConfigError(
+                "transform.rand_augment shears, turns and moves frames, which would no longer fit "
+                f"the flow of data.modalities={list(modalities)}; set "
+                "transform.rand_augment.num_operations=0"
+            )
+
     def check_crops(self, num_crops: int) -> None:
         """Refuse test crops that do not suit the data.
 
@@ -164,12 +183,15 @@ class ClipTransform:
                 "(data.directional=true); set views.num_crops=5"
             )
 
-    def view_crops(self, frames: np.ndarray, num_crops: int) -> list[np.ndarray]:
+    def view_crops(
+        self, frames: np.ndarray, num_crops: int, modality: str = "rgb"
+    ) -> list[np.ndarray]:
         """Cut the crops of the test protocol; 10 are five, then the mirrors of the five.
 
         Args:
             frames: uint8 (N, H, W, C).
             num_crops: 1, 3, 5 or 10; see `view_boxes`.
+            modality: what the frames are; mirrored flow changes the sign of x.
 
         Returns:
             One uint8 (N, crop_pixels, crop_pixels, C) a crop, in the order of `view_boxes`.
@@ -178,7 +200,9 @@ class ClipTransform:
         height, width = frames.shape[1:3]
         boxes = view_boxes(height, width, self.crop_pixels, num_crops)
         crops = [self.cut(frames, box) for box in boxes]
-        return crops + [crop[:, :, ::-1] for crop in crops] if num_crops == 10 else crops
+        if num_crops < 10:
+            return crops
+        return crops + [mirrored(c) if modality == "flow" else c[:, :, ::-1] for c in crops]
 
     # on the device ---------------------------------------------------------------------------
 
@@ -201,15 +225,26 @@ class ClipTransform:
         mix: Mix | None = None
         for modality, clips in batch.inputs.items():
             video = clips.flatten(0, 1).permute(0, 4, 1, 2, 3)  # (B * V, C, T, H, W)
+            is_flow = modality == "flow"
             if train:
-                video = self._augment(self._flip(video, batch, seed), batch, seed)
-            inputs[modality] = self._normalise(video)
+                video = self._flip(video, batch, seed, mirror_codes if is_flow else mirror)
+            if is_flow:
+                inputs[modality] = normalise_codes(video, subtract_mean=self.subtract_mean_flow)
+            else:
+                video = self._augment(video, batch, seed) if train else video
+                inputs[modality] = self._normalise(video)
             if train and self.mixing.active:
                 inputs[modality], mix = self._mix(inputs[modality], batch, seed)
         return batch.with_inputs(inputs, mix)
 
-    def _flip(self, video: torch.Tensor, batch: Batch, seed: int) -> torch.Tensor:
-        """Mirror some clips; every clip of a sample draws its own."""
+    def _flip(
+        self,
+        video: torch.Tensor,
+        batch: Batch,
+        seed: int,
+        mirror_of: Callable[[torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:
+        """Mirror some clips, the same in all modalities; every clip of a sample draws its own."""
         if self.flip_probability == 0:
             return video
         rows = [
@@ -217,7 +252,7 @@ class ClipTransform:
             for epoch, index in zip(batch.epochs, batch.indices, strict=True)
         ]
         flips = torch.from_numpy(np.concatenate(rows) < self.flip_probability).to(video.device)
-        return torch.where(flips[:, None, None, None, None], video.flip(4), video)
+        return torch.where(flips[:, None, None, None, None], mirror_of(video), video)
 
     def _augment(self, video: torch.Tensor, batch: Batch, seed: int) -> torch.Tensor:
         """Change colours and geometry of each clip, and erase; uint8 (B * V, C, T, H, W)."""
@@ -258,6 +293,11 @@ class ClipTransform:
         keys = (*batch.epochs.tolist(), *batch.indices.tolist())
         partner = draw_partners(len(clips), np.random.default_rng((seed, PARTNER, *keys)))
         return self.mixing.apply(clips, shares, partner)
+
+
+def mirror(video: torch.Tensor) -> torch.Tensor:
+    """Return mirrored clips of colours, (N, C, T, H, W)."""
+    return video.flip(4)
 
 
 def _clip_keys(batch: Batch, seed: int) -> Iterator[tuple[int, int, int, int]]:
