@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all fuzz chaos bench lint format type clean
+.PHONY: help setup demo test test-all fuzz chaos bench docs lint format type clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ bench: setup ## measure, and rewrite the table in docs/benchmarks.md; BENCH="gro
 
 chaos: setup ## kill a run 20 times, go on, compare; takes minutes; CHAOS="--kills 50 --seed 1"
 	OMP_NUM_THREADS=1 $(RUN) -m tests.chaos $(CHAOS)
+
+docs: setup ## write docs/models from docstrings and profiles; minutes where models are new
+	$(RUN) docs/pages.py
 
 lint: setup ## ruff: style, imports, docstrings, banned modules
 	$(VENV)/bin/ruff check .

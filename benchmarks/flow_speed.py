@@ -3,11 +3,13 @@
 `python benchmarks/flow_speed.py` times each method on one core. RAFT has random weights, which
 cost what trained ones cost. Three more measurements are asked for by name:
 
-    warp FOLDER    photometric error on real videos: how far frame t is from frame t+1 brought
-                   back by the flow, mean of the grey levels' difference; and how far the flow of
-                   the mirrored pair differs
-    processes      wall time of `videoclf flow` with 1 and with 2 processes
-    memory         its main process on 20 and on 200 small videos
+    warp FOLDER SHORT_SIDE [METHOD ...]
+        photometric error on real videos: how far frame t is from frame t+1 brought back by the
+        flow, mean of the grey levels' difference; and how far the flow of the mirrored pair differs
+    processes
+        wall time of `videoclf flow` with 1 and with 2 processes
+    memory
+        its main process on 20 and on 200 small videos
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -92,9 +94,9 @@ def _scene(num_frames: int, short_side: int) -> np.ndarray:
     return np.stack(list(draw_scene(num_frames, size, seed=0)))  # (T, H, W, 3)
 
 
-def warp_errors(folder: Path, short_side: int = 240) -> None:
+def warp_errors(folder: Path, short_side: int, names: Sequence[str]) -> None:
     """Print the photometric error of each method over pairs of frames of the videos in a folder."""
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ESTIMATORS}
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
     num_videos = 0
     for path in videos_below(folder, reader="pyav"):
         try:
@@ -103,11 +105,11 @@ def warp_errors(folder: Path, short_side: int = 240) -> None:
             continue
         num_videos += bool(pairs)
         for pair in pairs:
-            for name, estimator in ESTIMATORS.items():
-                found[name].append(_judge(estimator, pair))
-    num_pairs = len(found["farneback"])
+            for name in names:
+                found[name].append(_judge(ESTIMATORS[name], pair))
+    num_pairs = len(found[names[0]])
     print(f"{num_pairs} pairs of {num_videos} videos, short side {short_side} or less")
-    still = statistics.mean(still for _, still, _ in found["farneback"])
+    still = statistics.mean(still for _, still, _ in found[names[0]])
     print(f"no flow | {still:.2f} grey levels")
     for name, each in found.items():
         warped, _, mirrored = (statistics.mean(column) for column in zip(*each, strict=True))
@@ -142,12 +144,12 @@ def _judge(estimator: FlowEstimator, pair: np.ndarray) -> tuple[float, float, fl
     return float(np.abs(first - back).mean()), still, float(distance.mean())
 
 
-def processes(num_videos: int = 16) -> None:
+def processes(num_videos: int = 8) -> None:
     """Print the wall time of `videoclf flow` with 1 and 2 processes, in turns."""
     with tempfile.TemporaryDirectory() as name:
         videos = _videos(Path(name), num_videos, num_frames=60)
         seconds: dict[int, list[float]] = {1: [], 2: []}
-        for turn in range(3):
+        for turn in range(2):
             for count in (1, 2):
                 seconds[count].append(_flow(videos, Path(name, f"{turn} {count}"), count)[0])
         load = os.getloadavg()[0]
@@ -200,7 +202,7 @@ def _peak_bytes(pid: int) -> int:
 if __name__ == "__main__":
     wanted = sys.argv[1:2]
     if wanted == ["warp"]:
-        warp_errors(Path(sys.argv[2]))
+        warp_errors(Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] or list(ESTIMATORS))
     elif wanted == ["processes"]:
         processes()
     elif wanted == ["memory"]:

@@ -33,7 +33,7 @@ AT_LEAST = {12: None, 250: 14.0}
 def measure(*, quick: bool) -> Iterator[Row]:
     """Compare at both GOPs."""
     ours.use_one_thread()
-    num_frames, rounds = (150, 1) if quick else (300, 7)
+    num_frames, rounds = (60, 1) if quick else (300, 5)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["VIDEOCLF_CACHE"] = folder
         for gop in (12, 250):

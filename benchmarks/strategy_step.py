@@ -3,10 +3,10 @@
     python benchmarks/strategy_step.py step.json model=slow_fusion data=moving_shapes
 
 The overrides are those of train.py. The step is forward, backward, gradient clipping and the
-optimiser on one batch of noise in the recipe's shape, one thread, in a process of its own. CPU time,
-which others on the machine change little, is the median after a warm-up. Peak memory is what the
-process holds at most, beyond what it held before the first step: activations, gradients and the
-optimiser's state, not the weights and not the batch.
+optimiser on one batch of noise in the recipe's shape, one thread, in a process of its own. CPU
+time, which others on the machine change little, is the median after a warm-up. Peak memory is what
+the process holds at most, beyond what it held before the first step: activations, gradients and
+the optimiser's state, not the weights and not the batch.
 """
 
 from __future__ import annotations

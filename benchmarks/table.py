@@ -38,6 +38,7 @@ SCRIPTS = (
     "multiview_read",
     "manifest_startup",
     "growth",
+    "train_step",
 )
 FOLDER = Path(__file__).parent
 DOCUMENT = FOLDER.parent / "docs" / "benchmarks.md"

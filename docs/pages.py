@@ -330,7 +330,7 @@ def published_text(name: str, figure: Mapping[str, Any]) -> str:
 def _row_text(row: Published) -> str:
     parameters = f"{int(row.parameters):,}" if row.parameters.isdigit() else row.parameters
     without = ", without the classifier" if row.num_classes == 0 else ""
-    return f"{parameters} / {row.gmacs} ({row.source}{without})"
+    return f"{parameters} / {row.gmacs or '-'} ({row.source}{without})"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def open_videos(pid):
     paths = []
     for link in Path(f"/proc/{pid}/fd").glob("*"):
         try:
-            path = os.readlink(link)
+            path = str(link.readlink())
         except OSError:
             continue
         if path.endswith(".mp4"):

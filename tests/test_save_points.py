@@ -8,6 +8,7 @@ import pytest
 from tests.resuming import assert_same_end, fit, rows_of, start_folder
 from videoclf.checkpoint_file import describe
 from videoclf.checkpoints import load
+from videoclf.save_points import SavePoints
 from videoclf.stop_signals import StopSignals
 
 COMMON = {
@@ -104,3 +105,13 @@ def test_another_size_of_the_global_batch_is_refused(trained_run, tmp_path):
     again = start_folder(trained_run, tmp_path / "again", **{**COMMON, "data__batch_size": 8})
     with pytest.raises(Exception, match="the checkpoint is of 4 videos a step"):
         fit(again, resume_from=run / "checkpoints" / "last.ckpt")
+
+
+def test_it_also_saves_by_the_clock(trained_run, tmp_path, monkeypatch):
+    run = start_folder(trained_run, tmp_path / "run", **COMMON, checkpoint__every_n_minutes=1e-9)
+    saved = []
+    monkeypatch.setattr(
+        SavePoints, "_save", lambda self, trainer, last: saved.append(trainer.global_step)
+    )
+    assert fit(run, stop_at=(0, 4))
+    assert saved == [0, 1, 2, 3, 4]

@@ -43,7 +43,8 @@ def write(archive: io.BytesIO, path: Path, description: Mapping[str, Any]) -> No
         needed = len(content) + 2 + len(comment)
         kept = "; the one before it is kept" if path.is_file() else ""
         raise StorageError(
-            f"cannot write {path} ({needed / 1e6:.1f} MB): {error.strerror or error}{kept}; make room"
+            f"cannot write {path} ({needed / 1e6:.1f} MB): {error.strerror or error}{kept}; "
+            "make room"
         ) from error
 
 

@@ -59,6 +59,8 @@ QUIET = (
     (UserWarning, r"It is recommended to use `self.log\(.*sync_dist=True\)`"),
     # a resumed run: the batch sampler knows where it stopped
     (UserWarning, r"You're resuming from a checkpoint that ended before the epoch ended"),
+    # a frozen part is in eval mode on purpose
+    (UserWarning, r"Found \d+ module\(s\) in eval mode"),
     # on a SLURM login node: the ranks are started by videoclf.launch
     (UserWarning, r"The `srun` command is available on your system but is not used"),
 )

@@ -1,21 +1,11 @@
 """Rows become table lines between two markers; the lines of other scripts stay."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
 
-@pytest.fixture(scope="module")
-def table():
-    path = Path(__file__).parents[2] / "benchmarks" / "table.py"
-    specification = importlib.util.spec_from_file_location("benchmark_table", path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["benchmark_table"] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    yield module
-    del sys.modules["benchmark_table"]
+@pytest.fixture
+def table(script):
+    return script("table")
 
 
 def test_a_bound_is_met_or_missed(table):

@@ -63,9 +63,10 @@ SMALL = {
     "recurrent_cnn": ("recurrent_cnn", {}),
     "gru_rcn": ("gru_rcn", {**FRAME_CNN, "widths": [8, 16, 16, 32, 32], "dropout": 0.0}),
     "slowfast": ("slowfast_small", {}),
+    "timesformer": ("timesformer_small", {}),
+    "vivit": ("vivit_small", {}),
     "x3d": ("x3d_xs", {"depths": [1, 1, 1, 1], "dropout": 0.0}),
 }
-LONG = ("s3d", "gru_rcn")
 
 
 @functools.cache
@@ -80,10 +81,7 @@ def clips_and_labels():
     return (pixels / 255 - 0.45) / 0.225, labels
 
 
-@pytest.mark.parametrize(
-    "strategy",
-    [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in SMALL],
-)
+@pytest.mark.parametrize("strategy", SMALL)
 def test_16_clips_are_learnt_by_heart(strategy):
     name, changes = SMALL[strategy]
     clips, labels = clips_and_labels()

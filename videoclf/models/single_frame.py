@@ -1,7 +1,8 @@
 """Single-frame CNN: every frame is classified alone, time is fused by averaging probabilities.
 
-When to use it: first, as the baseline for what a single picture tells; it sees no motion:
-permuting the frames of a clip leaves its prediction unchanged. Training puts the loss on every frame; a clip's prediction is the mean of its frames' softmax.
+When to use it: first, as the baseline for what a single picture tells. It sees no motion:
+permuting the frames of a clip leaves its prediction unchanged. Training puts the loss on every
+frame; a clip's prediction is the mean of its frames' softmax.
 
     p(c | clip) = 1/T sum_t softmax(f(x_t))_c
 

@@ -20,6 +20,7 @@ _HEAD_HEIGHT = 58
 _STRIP = (14, 22, 150, 13)  # x, y, width and height within a row
 _SQUARE = (176, 1, 36)  # x, y, edge
 _MOST_ROWS = 9
+_MOST_CELLS = 24  # more frames are a strip without gaps
 _LONGEST_NAME = 17
 _SEEN, _UNSEEN, _INK, _FAINT = "#d1495b", "#e6e8eb", "#1f2933", "#66717d"
 
@@ -121,15 +122,19 @@ def _short(name: str) -> str:
 def _strip(field: Field) -> list[str]:
     x, y, width, height = _STRIP
     frames = len(field.frames)
-    gap = 1 if frames <= 40 else 0
     cell = width / frames
+    gap = 1 if frames <= _MOST_CELLS else 0
     parts = []
-    for frame, seen in enumerate(field.frames):
-        left, colour = x + frame * cell, _SEEN if seen else _UNSEEN
-        parts.append(
-            f'<rect x="{left:.1f}" y="{y}" width="{cell - gap:.1f}" height="{height}" '
-            f'fill="{colour}"/>'
-        )
+    first = 0
+    for frame in range(1, frames + 1):
+        ends = frame == frames or gap or field.frames[frame] != field.frames[first]
+        if ends:  # a cell, or a run of equal ones
+            colour = _SEEN if field.frames[first] else _UNSEEN
+            parts.append(
+                f'<rect x="{x + first * cell:.1f}" y="{y}" '
+                f'width="{(frame - first) * cell - gap:.1f}" height="{height}" fill="{colour}"/>'
+            )
+            first = frame
     return parts
 
 

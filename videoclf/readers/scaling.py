@@ -33,8 +33,8 @@ class Scaler:
         scaled = self._reformatter.reformat(
             frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, **_HOW
         )
-        plane = scaled.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        plane: Any = scaled.planes[0]  # a buffer, which PyAV's stubs do not say
+        rows: np.ndarray = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
         return rows[:, : 3 * width].reshape(height, width, 3)  # the ends of rows are padding
 
     def clip(self, pictures: np.ndarray, height: int, width: int) -> np.ndarray:
