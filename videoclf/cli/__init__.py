@@ -21,7 +21,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 2 a setting is wrong, 3 videos are missing or have problems, "
-    "5 a checkpoint does not fit, 6 a disk is full, 7 a process died. Train with train.py, evaluate with evaluate.py.",
+    "5 weights are missing or do not fit, 6 a disk is full, 7 a process died. Train with "
+    "train.py, evaluate with evaluate.py.",
 )
 app.command("check", rich_help_panel="Videos")(check.run)
 app.command("prepare", rich_help_panel="Videos")(prepare.run)
