@@ -226,7 +226,7 @@ def table(cells: dict[tuple[str, str], dict[str, Any]]) -> Iterator[str]:
             columns += [
                 say(cell, "test", ".3f"),
                 say(cell, "train", ".3f"),
-                say(cell, "steps", "d"),
+                say(cell, "steps", ".0f"),
                 say(cell, "macs", ",.0f", 1e-6),
                 say(cell, "step_cpu_seconds", ".2f"),
                 say(cell, "peak_bytes", ",.0f", 1e-6),

@@ -216,7 +216,9 @@ def test_no_checkpoint_or_several(evaluate):
     code, said = evaluate("views.num_clips=2")
     assert (code, "checkpoint is not set" in said) == (2, True), said
     code, said = evaluate("checkpoint=[a.ckpt,b.ckpt]")
-    assert (code, "must be one path" in said) == (2, True), said
+    assert (code, "no checkpoint at a.ckpt" in said) == (5, True), said
+    code, said = evaluate("checkpoint=[]")
+    assert (code, "names no checkpoint" in said) == (2, True), said
 
 
 def test_a_run_folder_that_is_taken_or_cannot_be_made(train, tmp_path):

@@ -7,12 +7,11 @@ def test_growth_is_the_exponent(script):
     assert growth({n: 0.1 * n**2 for n in (8, 32, 128)}) == pytest.approx(2)
 
 
-def test_every_network_is_measured(script):
-    scaling = script("length_scaling")
-    for network in scaling.NETWORKS:
-        seconds, peak = scaling.measure_point((network, 8))
-        assert seconds > 0
-        assert peak >= 0
+@pytest.mark.parametrize("network", [("whole", "3D convolution"), ("alone", "LSTM")])
+def test_a_point_is_measured(script, network):
+    seconds, peak = script("length_scaling").measure_point((network, 8))
+    assert seconds > 0
+    assert peak >= 0
 
 
 def test_the_table_has_a_row_a_network(script):

@@ -2,8 +2,9 @@ import json
 
 import pytest
 import torch
+import yaml
 
-from tests.models.contract import configured
+from tests.models.contract import CONF, configured
 
 
 @pytest.mark.parametrize(
@@ -61,15 +62,7 @@ def test_a_step_is_measured(script):
     step = script("strategy_step")
     model = configured("slow_fusion", num_classes=4)
     settings = {
-        "optimizer": {
-            "_target_": "videoclf.optimizers.SGD",
-            "learning_rate": 0.01,
-            "weight_decay": 0.0,
-            "warmup_fraction": 0.1,
-            "final_fraction": 0.0,
-            "momentum": 0.9,
-            "nesterov": True,
-        },
+        "optimizer": yaml.safe_load((CONF.parent / "optimizer" / "sgd.yaml").read_text()),
         "trainer": {"precision": "bf16-mixed", "gradient_clip_val": 1.0},
     }
     clips = torch.randn(2, 3, 8, 32, 32)

@@ -67,6 +67,7 @@ SMALL = {
     "vivit": ("vivit_small", {}),
     "x3d": ("x3d_xs", {"depths": [1, 1, 1, 1], "dropout": 0.0}),
 }
+LONG = ("timesformer",)
 
 
 @functools.cache
@@ -81,7 +82,10 @@ def clips_and_labels():
     return (pixels / 255 - 0.45) / 0.225, labels
 
 
-@pytest.mark.parametrize("strategy", SMALL)
+@pytest.mark.parametrize(
+    "strategy",
+    [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in SMALL],
+)
 def test_16_clips_are_learnt_by_heart(strategy):
     name, changes = SMALL[strategy]
     clips, labels = clips_and_labels()
