@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from videoclf.build import build, nearest
 from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError, VideoclfError, end_with
+from videoclf.log import show_log
 from videoclf.reports.redaction import redact_command
 from videoclf.types import SUBSETS
 
@@ -41,6 +42,7 @@ def run_entry_point(task: Callable[[], Any]) -> int:
 
     `VIDEOCLF_TRACEBACK=1` in the environment shows the traceback too.
     """
+    show_log()
     try:
         task()
     except VideoclfError as error:

@@ -53,13 +53,14 @@ def test_r3d_18_as_published():
 
 def every_model():
     """All configs; those after the first of a file, and the largest, are slow."""
-    files = set()
+    files, models = set(), []
     for path in sorted(CONF.glob("*.yaml")):
         file = yaml.safe_load(path.read_text(encoding="utf-8"))["_target_"]
         large = path.stem in ("gru_rcn", "i3d", "timesformer_b", "x3d_l")
         marks = [pytest.mark.slow] if file in files or large else []
         files.add(file)
-        yield pytest.param(path.stem, marks=marks)
+        models.append(pytest.param(path.stem, marks=marks))
+    return models
 
 
 @pytest.mark.parametrize("name", every_model())

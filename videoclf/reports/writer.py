@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoclf.cache import atomic_write
+from videoclf.data.flow_source import FlowSource
 from videoclf.reports.environment import collect_environment
+from videoclf.reports.filmstrip import FrameReader, read_evenly
+from videoclf.reports.flow_frames import frames_with_flow
 from videoclf.reports.html import write_report
 from videoclf.reports.predictions import Predictions, write_predictions
 from videoclf.reports.results import Results
@@ -80,8 +83,21 @@ def write_results(
         lines = [json.dumps({"path": u.path, "reason": u.reason}) + "\n" for u in unreadable]
         temporary.write_text("".join(lines), encoding="utf-8")
     results.save(folder / "results.json")
-    write_report(folder, root=Path(config["data"]["root"]))
+    root = Path(config["data"]["root"])
+    write_report(folder, root=root, read_frames=_frame_reader(config["data"], root))
     print_summary(results, folder)
+
+
+def _frame_reader(data: Mapping[str, Any], root: Path) -> FrameReader:
+    """Return what reads the pictures of mistakes: frames, with their flow where the run sees it."""
+    if "flow" not in data["modalities"]:
+        return read_evenly
+    flow = FlowSource(
+        folder=data["flow_folder"],
+        method=data["flow_method"],
+        bound_pixels=data["flow_bound_pixels"],
+    )
+    return frames_with_flow(root, flow, data["reader"])
 
 
 def _without_target(node: Mapping[str, Any]) -> dict[str, Any]:
