@@ -52,3 +52,18 @@ def test_unreadable_videos_are_said_to_be(capsys, videos):
     code = main(["bench", "loader", "data=folder", f"data.root={videos}", "data.batch_size=2"])
     assert code == 3
     assert "videos could be read; run videoclf check on them" in capsys.readouterr().err
+
+
+def test_the_cost_of_flow_is_a_stage(capsys, videos, tmp_path):
+    code = main(
+        [
+            *("bench", "loader", "--seconds", "0.4", "--json", str(tmp_path / "out.json")),
+            *("data=folder", f"data.root={videos}", "data.batch_size=2", "data.modalities=[flow]"),
+            *("data.num_workers=0", "sampler.num_frames=4", "sampler.stride=1", "logger=csv"),
+            *("transform.resize_pixels=48", "transform.crop_pixels=32"),
+        ]
+    )
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert json.loads((tmp_path / "out.json").read_text())["again"]["shares"]["flow"] > 0
+    assert "estimate optical flow, or read it" in captured.out

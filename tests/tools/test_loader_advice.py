@@ -69,6 +69,8 @@ def test_files_to_prepare_and_clips_to_share():
 
 
 def test_crops_and_waiting():
+    flow = stages(decode=2, flow=6)
+    assert "videoclf flow: optical flow takes 75%" in advise(replace(GOOD, again=flow))[0]
     crops = stages(decode=2, crop=6, wait=8)
     crop, wait = advise(replace(GOOD, first=crops, again=crops))
     assert crop == (

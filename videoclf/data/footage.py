@@ -111,6 +111,19 @@ class FramesWithFlow:
         wanted = np.union1d(indices, np.concatenate([firsts, firsts + 1]))
         decoded = self._reader.frames(wanted, short_side=short_side)  # (M, H, W, 3)
         rgb = decoded[np.searchsorted(wanted, indices)]
+        return {"rgb": rgb, "flow": self.estimated(decoded, wanted, firsts)}
+
+    def estimated(self, decoded: np.ndarray, wanted: np.ndarray, firsts: np.ndarray) -> np.ndarray:
+        """Estimate flow from decoded frames.
+
+        Args:
+            decoded: uint8 (M, H, W, 3).
+            wanted: int64 (M,), their numbers, ascending.
+            firsts: int64 (N,), frames whose flow to the next one is asked for, both among them.
+
+        Returns:
+            uint8 (N, H, W, 2), codes.
+        """
         distinct, rows = np.unique(firsts, return_inverse=True)
         fields = np.concatenate(
             [
@@ -120,7 +133,7 @@ class FramesWithFlow:
                 for run in np.split(distinct, np.flatnonzero(np.diff(distinct) > 1) + 1)
             ]
         )  # (distinct, H, W, 2)
-        return {"rgb": rgb, "flow": self._quantisation.codes(fields)[rows]}
+        return self._quantisation.codes(fields)[rows]
 
 
 class StoredFlowAlone:

@@ -14,6 +14,7 @@ def advise(times: LoaderTimes) -> list[str]:
         _workers(times, shares["wait"]),
         _prepare(times, reading),
         _several_clips(times, shares["open"] + shares["decode"]),
+        _flow(shares.get("flow", 0.0)),
         _crops(times, shares["crop"]),
         _waiting(shares["wait"]),
         _first_epoch(times),
@@ -69,6 +70,15 @@ def _several_clips(times: LoaderTimes, opening: float) -> str | None:
     return (
         f"data.clips_per_video=4 data.batch_size={batch}: opening and decoding take "
         f"{opening:.0%} of the time, and several clips of a video share them"
+    )
+
+
+def _flow(flow: float) -> str | None:
+    if flow < 0.3:
+        return None
+    return (
+        f"videoclf flow: optical flow takes {flow:.0%} of the time; estimate it once, then set "
+        "data.flow_folder, or store it at a smaller --short-side"
     )
 
 

@@ -20,7 +20,9 @@ import torch
 from videoclf.data import dataset as dataset_module
 from videoclf.data.datamodule import VideoDataModule
 from videoclf.data.dataset import VideoDataset
+from videoclf.data.footage import FramesWithFlow
 from videoclf.errors import DataError
+from videoclf.flow.stored import StoredFlow
 from videoclf.readers import Reader
 from videoclf.readers.scaling import Scaler
 from videoclf.types import Batch, Sample
@@ -30,6 +32,7 @@ STAGES = {
     "open": "open the file, find or make its packet index",
     "decode": "read packets and decode frames",
     "convert": "convert frames to RGB and resize them",
+    "flow": "estimate optical flow, or read it",
     "crop": "cut and resize the crops",
     "gather": "draw indices and crops, put clips together",
     "collate": "put the batch together",
@@ -59,7 +62,11 @@ class Stages:
     def shares(self) -> dict[str, float]:
         """Return the share of the wall time that each stage takes; they sum to 1."""
         total = max(self.seconds, sum(self.cpu_seconds.values()))
-        shares = {stage: self.cpu_seconds.get(stage, 0.0) / total for stage in STAGES}
+        shares = {
+            stage: self.cpu_seconds.get(stage, 0.0) / total
+            for stage in STAGES
+            if stage in self.cpu_seconds or stage != "flow"  # of runs that see it
+        }
         shares["wait"] = max(0.0, 1.0 - sum(shares.values()))
         return shares
 
@@ -215,6 +222,12 @@ def _watched(dataset: VideoDataset, watch: _Stopwatch, files: _Files) -> Iterato
     """Time the steps that a data set takes by wrapping what it calls."""
     open_video, cut = watch.timed(dataset.open_video, "open"), dataset.transform.cut
 
+    codes = StoredFlow.codes
+
+    def stored_codes(stored: StoredFlow, indices: np.ndarray) -> np.ndarray:
+        files.note(stored)
+        return codes(stored, indices)
+
     def opened(path: str) -> Reader:
         reader: Reader = open_video(path)
         files.note(reader)
@@ -227,6 +240,9 @@ def _watched(dataset: VideoDataset, watch: _Stopwatch, files: _Files) -> Iterato
         enter(_replaced(dataset, "open_video", opened))
         enter(_replaced(dataset.transform, "cut", watch.timed(cut, "crop")))
         enter(_replaced(Scaler, "rgb", watch.timed(Scaler.rgb, "convert")))
+        estimated = watch.timed(FramesWithFlow.estimated, "flow")
+        enter(_replaced(FramesWithFlow, "estimated", estimated))
+        enter(_replaced(StoredFlow, "codes", watch.timed(stored_codes, "flow")))
         yield
 
 
