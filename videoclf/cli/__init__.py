@@ -11,7 +11,6 @@ import typer
 from videoclf import __version__
 from videoclf.cli import bench, check, features, flow, prepare, profile
 from videoclf.errors import ConfigError, VideoclfError, end_with
-from videoclf.log import show_log
 
 #: What a command line that makes no sense raises; where it is defined depends on typer's version.
 _USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
@@ -53,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `VIDEOCLF_TRACEBACK=1` in the environment shows the traceback too.
     """
-    show_log()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         command = typer.main.get_command(app)
