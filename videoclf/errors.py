@@ -49,7 +49,7 @@ class UnreadableVideoError(DataError):
 
 
 class NonFiniteLossError(VideoclfError):
-    """The loss is NaN or infinite; raised before the optimiser steps."""
+    """The loss or a gradient is NaN or infinite; raised before the optimiser steps."""
 
     exit_code = 4
 

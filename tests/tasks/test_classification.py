@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from videoclf.errors import DataError
+from videoclf.errors import DataError, NonFiniteLossError
 from videoclf.optimizers import AdamW
 from videoclf.tasks.classification import VideoClassification, clip_metrics
 from videoclf.types import Batch, Mix, Unreadable
@@ -121,3 +121,16 @@ def test_metrics_are_cloned_per_split():
 def test_wrong_smoothing_is_refused():
     with pytest.raises(ValueError, match="task.label_smoothing=1.0 must be in"):
         task(label_smoothing=1.0)
+
+
+def test_gradients_that_are_not_finite_stop_the_step():
+    made = task()
+    made.trainer = SimpleNamespace(precision="bf16-mixed", global_step=7)
+    for parameter in made.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    made.on_before_optimizer_step(None)
+    made.model.classifier.weight.grad[0, 0] = float("nan")
+    with pytest.raises(NonFiniteLossError, match="1 of 2 parameters .model.classifier.weight. are"):
+        made.on_before_optimizer_step(None)
+    made.trainer.precision = "16-mixed"  # the scaler's affair
+    made.on_before_optimizer_step(None)

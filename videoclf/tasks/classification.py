@@ -111,6 +111,25 @@ class VideoClassification(pl.LightningModule):
             f"{', '.join(paths)}; lower optimizer.learning_rate or set trainer.gradient_clip_val"
         )
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
+        """Stop before a step on gradients that are not finite, which a finite loss may give.
+
+        bfloat16's 3D convolutions do so on some CPUs (docs/strategies.md). In 16 bits gradients
+        overflow as a matter of course, and the scaler leaves out such steps.
+        """
+        named = [(name, p.grad) for name, p in self.named_parameters() if p.grad is not None]
+        if self.trainer.precision == "16-mixed" or not named:
+            return
+        norms = torch.stack(torch._foreach_norm([gradient for _, gradient in named]))
+        if bool(norms.isfinite().all()):
+            return
+        wrong = [name for (name, _), norm in zip(named, norms, strict=True) if not norm.isfinite()]
+        raise NonFiniteLossError(
+            f"the gradients of {len(wrong)} of {len(named)} parameters ({', '.join(wrong[:3])}) "
+            f"are not finite at step {self.trainer.global_step}; lower optimizer.learning_rate, "
+            "or set trainer.precision=32-true"
+        )
+
     def configure_optimizers(self) -> Any:
         """Build optimiser and schedule from the number of steps of the whole run."""
         total_steps = int(self.trainer.estimated_stepping_batches)
