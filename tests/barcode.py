@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 # Sixteen blocks in four rows: eight bits of the number, highest first, then the same inverted.
 ROWS, COLUMNS = 4, 4
@@ -51,6 +54,23 @@ def read_barcode(picture: np.ndarray) -> int:
 def read_barcodes(clip: np.ndarray) -> list[int]:
     """Return the number on each frame of a clip, uint8 (T, H, W, 3)."""
     return [read_barcode(picture) for picture in clip]
+
+
+def write_long_video(path: Path) -> Path:
+    """Write a video of 1080p that takes seconds to decode and little time to make: a loop."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("the program ffmpeg is not here")
+    short = write_barcodes(
+        path.parent.parent / "short.mp4",
+        range(16),
+        height=1080,
+        width=1920,
+        options={"preset": "ultrafast"},
+    )
+    command = ["ffmpeg", "-loglevel", "error", "-stream_loop", "99", "-i", str(short)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([*command, "-c", "copy", str(path)], check=True)
+    return path
 
 
 def write_barcodes(

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.barcode import write_barcodes
+from tests.barcode import write_barcodes, write_long_video
 from videoclf.data.manifest import Manifest
 from videoclf.errors import ConfigError
 from videoclf.tools.checking import SCHEMA, Check
@@ -128,11 +128,7 @@ def test_a_file_that_changed_since_the_stop_is_done_again(videos, check, tmp_pat
 
 
 def test_a_file_that_takes_too_long_is_named_and_tried_again(check, tmp_path):
-    (tmp_path / "root").mkdir()
-    # seconds of decoding, against a limit of a fiftieth of one
-    write_barcodes(
-        tmp_path / "root" / "large.mp4", range(256), height=1080, width=1920, options=FAST
-    )
+    write_long_video(tmp_path / "root" / "large.mp4")
     found, _, _ = check(VideoSource(tmp_path / "root"), quick=False, seconds_per_file=0.02)
     assert found == [("large.mp4", "too slow", "took longer than 0.02 s")]
     found, _, done = check(VideoSource(tmp_path / "root"), quick=False)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.barcode import write_barcodes
+from tests.barcode import write_barcodes, write_long_video
 from videoclf.data.manifest import Manifest
 from videoclf.errors import ConfigError
 from videoclf.tools.journal import Journal
@@ -150,9 +150,7 @@ def test_class_names_that_a_table_cannot_hold(name):
 
 
 def test_a_file_that_takes_too_long_leaves_nothing(tmp_path, prepare):
-    # seconds of work, against a limit of a fiftieth of one
-    large = {"height": 1080, "width": 1920}
-    write_barcodes(tmp_path / "root" / "a[1].mp4", range(256), options=FAST, **large)
+    write_long_video(tmp_path / "root" / "a[1].mp4")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".a[1].mp4.abc.part").touch()  # as a killed process would
     _, problems, table = prepare(manifest(["a[1].mp4"]), seconds=0.02)
