@@ -25,7 +25,8 @@ demo: setup ## train, evaluate and report on the embedded data (under 3 minutes 
 test: setup ## the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)
 
-test-all: setup ## the tests and the slow ones
+test-all: setup ## the tests, the slow ones, and those that need transformers or peft
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lora,transformers]'
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) -m ''
 
 fuzz: setup ## read 1,000 altered videos, in under a minute; FUZZ="--reader decord --files 10000"
