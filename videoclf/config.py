@@ -190,6 +190,7 @@ def prepare(
             "or hold some out by data.val_fraction"
         )
     facts = {
+        **{f"data.{key}": value for key, value in data.derived().items()},
         "data.root": str(data.folder().resolve()),
         "data.num_classes": len(manifest.class_names),
         "data.class_names": list(manifest.class_names),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from videoclf.data.flow_source import FlowSource
 from videoclf.errors import DataError
@@ -105,6 +105,10 @@ class VideoData(abc.ABC):
             ConfigError: an annotation is wrong; its text names file and line.
             DataError: the root or files are missing; its text names them.
         """
+
+    def derived(self) -> dict[str, Any]:
+        """Return settings that follow from others; the composing process writes them down."""
+        return {}
 
     def flow(self) -> FlowSource | None:
         """Return where flow comes from, if a clip has any."""

@@ -50,11 +50,18 @@ class DrawnVideos(VideoData):
 
     #: As in `data=<name>`.
     name: ClassVar[str]
-    classes: ClassVar[tuple[str, ...]]
     #: Goes into the folder's name; to be raised by whatever changes a pixel.
     version: ClassVar[int]
-    #: Each pixel is kept as drawn; see `videoclf.generated.encode.encode_frames`.
-    lossless: ClassVar[bool] = False
+
+    @property
+    @abc.abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their ids."""
+
+    @property
+    def lossless(self) -> bool:
+        """Each pixel is kept as drawn; see `videoclf.generated.encode.encode_frames`."""
+        return False
 
     def __post_init__(self) -> None:
         super().__post_init__()

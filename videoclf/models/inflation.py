@@ -7,7 +7,9 @@ When to use it: with weights trained on images, and too few videos to learn appe
 
 Biases and batch norms are copied. On a video of one repeated frame both give the 2D network's
 output, for sum_t W_3D[t] = W_2D; only the frames at a clip's ends, where temporal zero padding
-enters, differ, and with `time_padding=replicate` not even those.
+enters, differ, and with `time_padding=replicate` or `circular` not even those. Zero padding also
+tells a network how far the clip's ends are, and so where in time it is; circular padding tells it
+nothing.
 
 Source: Carreira & Zisserman 2017, "Quo Vadis, Action Recognition? A New Model and the Kinetics
 Dataset", section 2.4; centre initialisation: Girdhar et al. 2018, "Detect-and-Track".
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from timm.layers import BatchNormAct2d, BlurPool2d, EcaModule, SEModule
@@ -34,9 +36,10 @@ from videoclf.models.blocks.inflated_layers import (
     inflate_norm,
     pair,
 )
+from videoclf.models.blocks.non_local import NonLocalBlock
 
 INITIALIZATIONS = ("repeat", "centre")
-TIME_PADDINGS = ("zeros", "replicate")
+TIME_PADDINGS = ("zeros", "replicate", "circular")
 #: Layers that squeeze or blur images; they see each frame alone.
 FRAME_WISE = (BlurPool2d, EcaModule, SEModule)
 #: Layers that are inflated; a subclass with a forward of its own is refused.
@@ -65,7 +68,9 @@ class InflatedCNN(nn.Module):
         initialization: repeat or centre.
         temporal_kernels: frames that the convolutions of a stage see, by name, see `inflate`.
         temporal_strides: by which a stage shortens time, by name, see `inflate`.
-        time_padding: zeros or replicate.
+        time_padding: zeros, replicate or circular.
+        non_local_after: parts of the backbone, by name, after which a non-local block stands; the
+            identity at first.
         dropout: before the classifier.
 
     Raises:
@@ -84,6 +89,7 @@ class InflatedCNN(nn.Module):
         temporal_kernels: Mapping[str, int],
         temporal_strides: Mapping[str, int],
         time_padding: str,
+        non_local_after: Sequence[str],
         dropout: float,
     ) -> None:
         super().__init__()
@@ -103,6 +109,8 @@ class InflatedCNN(nn.Module):
             initialization=initialization,
             time_padding=time_padding,
         )
+        for name in non_local_after:
+            insert_non_local(self.cnn, name)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(int(cnn_2d.num_features), num_classes)  # type: ignore[arg-type]
 
@@ -123,9 +131,51 @@ class InflatedCNN(nn.Module):
         Raises:
             ValueError: weights that are missing or of another shape.
         """
-        target = self.cnn.state_dict()
+        own = {
+            name.replace(".before_non_local.", "."): (name, value)
+            for name, value in self.cnn.state_dict().items()
+            if ".non_local." not in name
+        }
+        target = {name: value for name, (_, value) in own.items()}
         inflated = inflate_weights(weights, target, initialization=self.initialization)
-        self.cnn.load_state_dict(inflated)
+        renamed = {own[name][0]: value for name, value in inflated.items()}
+        self.cnn.load_state_dict(renamed, strict=False)  # a non-local block stays as it is
+
+
+class ThenNonLocal(nn.Module):
+    """A part of a network, and a non-local block after it.
+
+    Args:
+        part: (B, C, T, H, W) -> (B, D, T', H', W').
+        channels: D.
+    """
+
+    def __init__(self, part: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.before_non_local = part
+        self.non_local = NonLocalBlock(channels=channels, kind="embedded_gaussian", subsample=True)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B, C, T, H, W) -> (B, D, T', H', W')."""
+        result: torch.Tensor = self.non_local(self.before_non_local(maps))
+        return result
+
+
+def insert_non_local(cnn_3d: nn.Module, name: str) -> None:
+    """Put a non-local block, the identity at first, after a part of an inflated network.
+
+    Raises:
+        ValueError: there is no such part, or none that ends in a batch norm.
+    """
+    part = dict(cnn_3d.named_children()).get(name)
+    norms = [m for m in part.modules() if isinstance(m, nn.BatchNorm3d)] if part else []
+    if part is None or not norms:
+        names = ", ".join(child for child, _ in cnn_3d.named_children())
+        raise ValueError(
+            f"model.non_local_after names {name!r}, and a block can stand after a part with batch "
+            f"norms; the network's parts: {names}"
+        )
+    cnn_3d.add_module(name, ThenNonLocal(part, norms[-1].num_features))
 
 
 def inflate(
@@ -148,7 +198,7 @@ def inflate(
         temporal_kernels: odd numbers of frames; 1 where nothing is said.
         temporal_strides: 1 where nothing is said.
         initialization: repeat or centre.
-        time_padding: zeros or replicate.
+        time_padding: zeros, replicate or circular.
 
     Raises:
         ValueError: a setting without layers, or a network whose inflated form does not agree

@@ -21,6 +21,7 @@ READERS = {
     "pyav": "videoclf.readers.pyav.PyavReader",
     "decord": "videoclf.readers.decord.DecordReader",
     "torchcodec": "videoclf.readers.torchcodec.TorchcodecReader",
+    "decoded": "videoclf.readers.decoded.DecodedReader",
     "frames": "videoclf.readers.frames.FramesReader",
 }
 

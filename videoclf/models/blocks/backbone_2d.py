@@ -13,6 +13,8 @@ import timm
 import torch
 from torch import nn
 
+import videoclf.models.blocks.tiny_cnn  # noqa: F401 (registers it with timm)
+
 
 def create_backbone(
     name: str, *, pretrained: bool, image_size: int, channels: int = 3, pooled: bool = True

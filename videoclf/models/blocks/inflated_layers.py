@@ -22,7 +22,8 @@ class InflatedConv3d(nn.Conv3d):
         temporal_kernel: an odd number of frames.
         temporal_stride: by which time is shortened, rounded up.
         initialization: repeat or centre, see `inflate_kernel`.
-        time_padding: zeros, or replicate: the first and the last frame once more.
+        time_padding: zeros; replicate, the first and the last frame once more; or circular, where
+            the last frame precedes the first.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class InflatedConv3d(nn.Conv3d):
         if self.time_padding == "zeros" or self.kernel_size[0] == 1:
             return super().forward(maps)
         ends, height, width = (int(side) for side in self.padding)
-        maps = F.pad(maps, (0, 0, 0, 0, ends, ends), mode="replicate")  # (B, C, T + 2*ends, H, W)
+        # (B, C, T + 2*ends, H, W)
+        maps = F.pad(maps, (0, 0, 0, 0, ends, ends), mode=self.time_padding)
         padding = (0, height, width)
         return F.conv3d(
             maps, self.weight, self.bias, self.stride, padding, self.dilation, self.groups

@@ -1,0 +1,1 @@
+"""The temporal ladder: strategies x tasks x seeds; what theory says, what was measured."""
