@@ -5,6 +5,7 @@ from tests.models.contract import configured, randomize_norms
 from videoclf.checkpoints import SealedCheckpointIO
 from videoclf.errors import CheckpointError
 from videoclf.init_from import branches, start_from
+from videoclf.models.masked_autoencoder import MaskedAutoencoder
 
 NAMES = ["a", "b", "c", "d", "e"]
 
@@ -94,6 +95,27 @@ def test_non_local_blocks_may_be_put_into_a_trained_net(tmp_path):
     started(path, model, allow_unmatched=True)
     rgb = torch.randn(1, 3, 8, 32, 32)
     torch.testing.assert_close(model(rgb), source(rgb))
+
+
+def test_a_pretrained_encoder_of_another_width_is_refused(tmp_path):
+    source = configured("videomae_small")
+    network = MaskedAutoencoder(encoder=source.encoder, decoder_depth=1)
+    path = saved(network, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match=r"encoder.patch_embed.weight is \(96, .* not \(64"):
+        started(path, configured("videomae_small", width=64))
+    said = started(path, configured("videomae_small"))
+    assert "left behind: mask_token, norm.*, to_decoder.*" in said
+
+
+def test_a_pretraining_goes_on_from_another_one(tmp_path):
+    first, second = (
+        MaskedAutoencoder(encoder=configured("videomae_small", seed=n).encoder, decoder_depth=1)
+        for n in (1, 2)
+    )
+    said = started(saved(first, tmp_path / "x.ckpt"), second)
+    assert torch.equal(second.to_pixels.weight, first.to_pixels.weight)
+    assert "unmatched" not in said
+    assert "left behind" not in said
 
 
 def test_whole_branches_are_named_once():

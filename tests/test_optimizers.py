@@ -7,19 +7,20 @@ from videoclf.errors import ConfigError
 from videoclf.optimizers import SGD, AdamW, parameter_groups, warmup_cosine
 
 SCHEDULE = {"learning_rate": 0.1, "weight_decay": 0.01, "warmup_fraction": 0.1}
-SCHEDULE |= {"final_fraction": 0.0, "head_learning_rate_factor": 1.0}
+SCHEDULE |= {"final_fraction": 0.0, "head_learning_rate_factor": 1.0, "layer_decay": 1.0}
 
 
 def network():
     return nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 2))
 
 
-def groups_of(model, head_learning_rate_factor=1.0):
+def groups_of(model, head_learning_rate_factor=1.0, layer_decay=1.0):
     return parameter_groups(
         model,
         learning_rate=0.1,
         weight_decay=0.01,
         head_learning_rate_factor=head_learning_rate_factor,
+        layer_decay=layer_decay,
     )
 
 
@@ -48,6 +49,74 @@ def test_the_class_head_has_a_rate_of_its_own():
     assert sorted(everything) == sorted(id(p) for p in model.parameters())
     with pytest.raises(ConfigError, match=r"head_learning_rate_factor=2.0: Sequential has no lin"):
         groups_of(network(), head_learning_rate_factor=2.0)
+
+
+def rates_of(model, **settings):
+    """The rate of each parameter by its name, and the names of those that decay."""
+    groups = groups_of(model, **settings)
+    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+    decaying = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    named = dict(model.named_parameters())
+    return (
+        {name: rate[id(p)] for name, p in named.items()},
+        {name for name, p in named.items() if id(p) in decaying},
+    )
+
+
+def test_rates_decay_from_the_class_head_to_the_input():
+    """Four blocks and 0.5: head and norm 0.1, blocks 0.05 0.025 0.0125 0.00625, input 0.003125."""
+    rates, _ = rates_of(configured("timesformer_small"), layer_decay=0.5)
+    expected = {
+        "classifier.weight": 0.1,
+        "norm.bias": 0.1,
+        "blocks.3.mlp.fc2.weight": 0.05,
+        "blocks.2.temporal_fc.bias": 0.025,
+        "blocks.1.attn.qkv.weight": 0.0125,
+        "blocks.0.norm1.weight": 0.00625,
+        "patch_embed.weight": 0.003125,
+        "cls_token": 0.003125,
+        "pos_embed": 0.003125,
+        "time_embed": 0.003125,
+    }
+    assert {name: rates[name] for name in expected} == pytest.approx(expected)
+    assert len(set(rates.values())) == 6
+    rates, _ = rates_of(
+        configured("timesformer_small"), layer_decay=0.5, head_learning_rate_factor=4.0
+    )
+    expected |= {"classifier.weight": 0.4}
+    assert {name: rates[name] for name in expected} == pytest.approx(expected)
+
+
+def test_what_stands_between_blocks_has_the_rate_of_the_one_before():
+    """ViViT has 4 blocks over space, a norm, 2 blocks over time; a 3D ResNet shortcuts inside."""
+    rates, _ = rates_of(configured("vivit_small"), layer_decay=0.5)
+    found = [rates[f"{name}.weight"] for name in ("norm", "blocks.3.norm1", "temporal_norm")]
+    assert found == pytest.approx([0.1 / 8, 0.1 / 8, 0.1])
+    rates, _ = rates_of(configured("r3d_18", widths=[4, 4, 8, 8]), layer_decay=0.9)
+    assert rates["stem.conv.weight"] == pytest.approx(0.1 * 0.9**9)
+    assert rates["stages.3.1.conv2.weight"] == pytest.approx(0.1 * 0.9)
+
+
+@pytest.mark.parametrize("name", ["timesformer_small", "vivit_small"])
+def test_positions_and_tokens_do_not_decay(name):
+    _, decaying = rates_of(configured(name))
+    assert all(each.endswith("weight") for each in decaying)
+    assert not {"pos_embed", "cls_token", "time_embed", "norm.weight"} & decaying
+
+
+def test_decay_needs_a_model_that_lists_its_blocks():
+    message = (
+        r"optimizer.layer_decay=0.75: SlowFusion has no method `layers`, which lists its blocks "
+        r"from input to output; give it one, or set optimizer.layer_decay=1.0"
+    )
+    with pytest.raises(ConfigError, match=message):
+        groups_of(configured("slow_fusion"), layer_decay=0.75)
+    with pytest.raises(ConfigError, match="S3D has no method `layers`"):
+        groups_of(configured("s3d"), layer_decay=0.75)
+
+
+def test_the_first_group_has_the_rate_that_is_logged():
+    assert groups_of(configured("timesformer_small"), layer_decay=0.5)[0]["lr"] == 0.1
 
 
 def test_warmup_and_cosine_scale_both_rates_alike():
@@ -108,6 +177,8 @@ def test_factories_build_the_optimiser_and_step_its_rate(factory, cls):
         ("warmup_fraction", 1),
         ("final_fraction", 2),
         ("head_learning_rate_factor", 0),
+        ("layer_decay", 0),
+        ("layer_decay", 1.1),
     ],
 )
 def test_wrong_values_are_refused(key, value):

@@ -24,9 +24,11 @@ OWN_MODULES = (
     "videoclf.evaluation.views",
     "videoclf.generated",
     "videoclf.loggers",
+    "videoclf.lora",
     "videoclf.models",
     "videoclf.optimizers",
     "videoclf.samplers",
+    "videoclf.sharding",
     "videoclf.tasks",
     "videoclf.transforms",
 )

@@ -13,7 +13,9 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from videoclf import checkpoint_file
 from videoclf.errors import CheckpointError
+from videoclf.lora import has_adapters, merge_adapters
 from videoclf.save_points import SavePoints, progress_of
+from videoclf.sharding import load_whole_weights
 from videoclf.stop_signals import StopSignals
 
 
@@ -72,16 +74,34 @@ def load(path: Path, map_location: Any | None = "cpu") -> dict[str, Any]:
     return content
 
 
+def model_weights(path: Path, *, with_adapters: bool = False) -> dict[str, torch.Tensor]:
+    """Return the weights of a run's model by name.
+
+    Args:
+        path: of a checkpoint.
+        with_adapters: leave what low-rank adaptation has learnt apart (`videoclf.lora`) instead of
+            adding it to the layers.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    prefix = "model."
+    state = load(path)["state_dict"]
+    own = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+    if with_adapters or not has_adapters(own):
+        return own
+    trained = checkpoint_file.describe(path)["config"]
+    return merge_adapters(own, alpha=trained["lora"]["alpha"])
+
+
 def load_model(path: Path, model: torch.nn.Module) -> None:
     """Load the weights of a run's model; every key has to fit.
 
     Raises:
         CheckpointError: keys or shapes differ; the text names the first of them.
     """
-    prefix = "model."
-    state = load(path)["state_dict"]
-    own = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     expected = model.state_dict()
+    own = model_weights(path, with_adapters=has_adapters(expected))
     missing, extra = sorted(expected.keys() - own.keys()), sorted(own.keys() - expected.keys())
     other = [k for k in expected if k in own and own[k].shape != expected[k].shape]
     if missing or extra or other:
@@ -90,7 +110,7 @@ def load_model(path: Path, model: torch.nn.Module) -> None:
             f"{path} does not fit the model: missing {missing[:3]}, unexpected {extra[:3]}, "
             f"other shapes {shapes}; evaluate it with the model that it was trained with"
         )
-    model.load_state_dict(own)
+    load_whole_weights(model, own)
 
 
 class CheckpointPolicy:

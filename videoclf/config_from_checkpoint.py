@@ -21,7 +21,7 @@ from videoclf import checkpoint_file
 from videoclf.data.manifest import Manifest
 from videoclf.errors import CheckpointError, ConfigError
 
-GROUPS = ("data", "sampler", "transform", "task", "optimizer", "model")
+GROUPS = ("data", "sampler", "transform", "task", "head", "optimizer", "model")
 #: Groups that a data set suggests for training, but that a trained model has settled.
 SETTLED = {"recipe": "default"} | dict.fromkeys(("sampler", "transform", "model"), "checkpoint")
 

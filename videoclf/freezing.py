@@ -10,6 +10,7 @@ from torch import nn
 
 from videoclf.errors import ConfigError
 from videoclf.models.blocks.class_head import class_head
+from videoclf.models.probes import LinearProbe
 
 #: What `freeze=<part>` may name.
 PARTS = ("backbone",)
@@ -19,7 +20,7 @@ def freeze_part(model: nn.Module, part: str | None) -> list[Callback]:
     """Freeze a part of a model; return the callbacks that keep it so.
 
     Args:
-        model: with a class head `classifier`.
+        model: with a class head `classifier`; of a probe the backbone is frozen already.
         part: `backbone`, all but the class head and the dropout in front of it; None freezes
             nothing.
 
@@ -30,6 +31,8 @@ def freeze_part(model: nn.Module, part: str | None) -> list[Callback]:
         return []
     if part not in PARTS:
         raise ConfigError(f"freeze={part} is none of null, {', '.join(PARTS)}")
+    if isinstance(model, LinearProbe):
+        return []
     try:
         head = class_head(model)
     except ValueError as error:

@@ -1,8 +1,10 @@
 """Start a run from the weights of another one: `init_from=runs/x/checkpoints/best.ckpt`.
 
 Weights only: no optimiser, no epoch. The checkpoint is of the same model, also with other classes,
-or of a 2D model whose network of single frames the model inflates. A tensor without a counterpart
-is never passed over in silence: each is named, and refused unless the user allows it.
+of a 2D model whose network of single frames the model inflates, or of a masked pretraining, of
+which the model takes the encoder. A tensor without a counterpart is never passed over in silence:
+each is named, and refused unless the user allows it, or unless it is what a pretraining leaves
+behind: decoder and norm, where class head and its norm start anew.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ import torch
 from torch import nn
 
 from videoclf import checkpoint_file
-from videoclf.checkpoints import load
+from videoclf.checkpoints import model_weights
 from videoclf.errors import CheckpointError
 from videoclf.models.blocks.class_head import class_head, copy_class_rows
 
-MODEL = "model."  # of the names in a checkpoint of ours
 IMAGE_NETWORK = "cnn."  # of the network of single frames in a model
+ENCODER = "encoder."  # of what masked pretraining and fine-tuning share
+MASK_TOKEN = "mask_token"  # which only a masked pretraining has
 HEAD = ("classifier.weight", "classifier.bias")
 
 Weights = Mapping[str, torch.Tensor]
@@ -41,10 +44,19 @@ def start_from(
     Raises:
         CheckpointError: the file is missing or damaged, or weights do not fit; exit code 5.
     """
-    state = load(path)["state_dict"]
-    trained = {k[len(MODEL) :]: value for k, value in state.items() if k.startswith(MODEL)}
+    trained = model_weights(path)
     body = {name: value for name, value in trained.items() if name not in HEAD}
     own = model.state_dict()
+    left = ""
+    if is_pretraining(body, own):
+        behind = [name for name in body if not name.startswith(ENCODER)]
+        new = [name for name in own if not name.startswith(ENCODER)]
+        left = (
+            f"; as expected after pretraining, left behind: {', '.join(branches(behind, new))}; "
+            f"new: {', '.join(branches(new, behind))}"
+        )
+        body = {name: value for name, value in body.items() if name.startswith(ENCODER)}
+        own = {name: value for name, value in own.items() if name.startswith(ENCODER)}
     inflating = is_image_network(body, own) and hasattr(model, "load_image_weights")
     if inflating:
         fitting = {k: v for k, v in body.items() if k.startswith(IMAGE_NETWORK)}
@@ -64,7 +76,7 @@ def start_from(
     else:
         model.load_state_dict(fitting, strict=False)
     found = 0
-    if not head_differences(trained, own):
+    if HEAD[0] in own and not head_differences(trained, own):
         found = copy_class_rows(
             class_head(model),
             class_names,
@@ -73,11 +85,17 @@ def start_from(
             trained_names=checkpoint_file.describe(path)["classes"],
         )
     how = "tensors, inflated," if inflating else "tensors"
-    left = f"; unmatched: {'; '.join(unmatched)}" if unmatched else ""
+    left += f"; unmatched: {'; '.join(unmatched)}" if unmatched else ""
     return (
         f"started from {path}: {len(fitting)} {how} and {found} of {len(class_names)} classes by "
         f"name{left}"
     )
+
+
+def is_pretraining(body: Weights, own: Weights) -> bool:
+    """Whether `body` is of a masked pretraining, and the model is not, but shares its encoder."""
+    encoders = all(any(name.startswith(ENCODER) for name in names) for names in (body, own))
+    return encoders and MASK_TOKEN in body and MASK_TOKEN not in own
 
 
 def is_image_network(body: Weights, own: Weights) -> bool:
@@ -118,8 +136,13 @@ def branches(names: Iterable[str], others: Iterable[str]) -> list[str]:
 
 
 def head_differences(trained: Weights, own: Weights) -> list[str]:
-    """Say why the class head's rows cannot be taken over, whatever their classes."""
+    """Say why the class head's rows cannot be taken over, whatever their classes.
+
+    Two networks without a head differ in nothing here.
+    """
     weight = HEAD[0]
+    if weight not in trained and weight not in own:
+        return []
     if weight not in trained or weight not in own:
         place = "checkpoint" if weight in own else "model"
         return [f"{weight} is not in the {place}"]

@@ -1,8 +1,9 @@
 """Optimiser factories: (model, total steps) -> optimiser and its schedule.
 
-Both warm up linearly and then follow half a cosine. Weight decay leaves out norms and biases
-(every parameter of at most one dimension), which it would only shrink. The class head may learn at
-a rate of its own, as is usual where the backbone is trained already.
+Both warm up linearly and then follow half a cosine. Weight decay leaves out norms, biases,
+positions and tokens (every parameter of at most one dimension, or that is no `weight` of a layer),
+which it would only shrink. Where the backbone is trained already, the class head may learn at a
+rate of its own, and the rate may fall from block to block towards the input.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from videoclf.errors import ConfigError
 from videoclf.models.blocks.class_head import class_head
+from videoclf.models.blocks.layers import parameter_depths
 
 
 class OptimizerFactory(Protocol):
@@ -34,13 +36,21 @@ def parameter_groups(
     learning_rate: float,
     weight_decay: float,
     head_learning_rate_factor: float = 1.0,
+    layer_decay: float = 1.0,
 ) -> list[dict[str, object]]:
-    """Split trainable parameters: matrices and filters decay, norms and biases do not.
+    """Group trainable parameters by their rate and by whether they decay.
 
-    Where the class head has another rate, its parameters are groups of their own, the last ones.
+    With L blocks, a parameter of depth d (`videoclf.models.blocks.layers`) learns at the rate
+    `learning_rate * layer_decay ** (L + 1 - d)`, the class head at `head_learning_rate_factor`
+    times that of depth L + 1. With 12 blocks and 0.75: the last block 0.75, the first 0.0317, the
+    patch embedding 0.0238 of it. The deepest come first; the class head, where it has a factor,
+    comes last.
+
+    Source of the decay: Clark et al. 2020 (ELECTRA), for vision Bao et al. 2022 (BEiT).
 
     Raises:
-        ConfigError: another rate for the head of a model without one.
+        ConfigError: another rate for the head of a model without one, or for the blocks of a model
+            that does not list them.
     """
     head: set[int] = set()
     if head_learning_rate_factor != 1:
@@ -49,17 +59,34 @@ def parameter_groups(
         except ValueError as error:
             factor = f"optimizer.head_learning_rate_factor={head_learning_rate_factor}"
             raise ConfigError(f"{factor}: {error}") from error
-    rates = {False: learning_rate, True: learning_rate * head_learning_rate_factor}
-    groups: list[dict[str, object]] = []
-    for in_head, rate in rates.items():
-        own = [p for p in model.parameters() if p.requires_grad and (id(p) in head) == in_head]
-        decayed = [parameter for parameter in own if parameter.ndim > 1]
-        others = [parameter for parameter in own if parameter.ndim <= 1]
-        groups += [
-            {"params": decayed, "weight_decay": weight_decay, "lr": rate},
-            {"params": others, "weight_decay": 0.0, "lr": rate},
-        ]
-    return [group for group in groups if group["params"]]
+    depths = dict.fromkeys((name for name, _ in model.named_parameters()), 0)
+    if layer_decay != 1:
+        try:
+            depths = parameter_depths(model)
+        except ValueError as error:
+            raise ConfigError(
+                f"optimizer.layer_decay={layer_decay}: {error}, or set optimizer.layer_decay=1.0"
+            ) from error
+    deepest = max(depths.values(), default=0)
+    groups: dict[tuple[bool, int, bool], dict[str, object]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        in_head, below = id(parameter) in head, deepest - depths[name]
+        decays = parameter.ndim > 1 and "weight" in name.rpartition(".")[2]
+        share = layer_decay**below * (head_learning_rate_factor if in_head else 1.0)
+        group = groups.setdefault(
+            (in_head, below, not decays),
+            {
+                "params": [],
+                "weight_decay": weight_decay if decays else 0.0,
+                "lr": learning_rate * share,
+            },
+        )
+        members = group["params"]
+        assert isinstance(members, list)
+        members.append(parameter)
+    return [groups[key] for key in sorted(groups)]
 
 
 def warmup_cosine(
@@ -86,6 +113,7 @@ class _Scheduled:
         learning_rate: float,
         weight_decay: float,
         head_learning_rate_factor: float,
+        layer_decay: float,
         warmup_fraction: float,
         final_fraction: float,
     ) -> None:
@@ -97,6 +125,8 @@ class _Scheduled:
             raise ValueError(
                 f"optimizer.head_learning_rate_factor={head_learning_rate_factor} must be above 0"
             )
+        if not 0 < layer_decay <= 1:
+            raise ValueError(f"optimizer.layer_decay={layer_decay} must be in (0, 1]; 1.0 is off")
         if not 0 <= warmup_fraction < 1:
             raise ValueError(f"optimizer.warmup_fraction={warmup_fraction} must be in [0, 1)")
         if not 0 <= final_fraction <= 1:
@@ -104,6 +134,7 @@ class _Scheduled:
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.head_learning_rate_factor = head_learning_rate_factor
+        self.layer_decay = layer_decay
         self.warmup_fraction = warmup_fraction
         self.final_fraction = final_fraction
 
@@ -113,6 +144,7 @@ class _Scheduled:
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             head_learning_rate_factor=self.head_learning_rate_factor,
+            layer_decay=self.layer_decay,
         )
 
     def _schedule(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
@@ -132,8 +164,9 @@ class AdamW(_Scheduled):
 
     Args:
         learning_rate: at the end of the warm-up.
-        weight_decay: decoupled; not on norms and biases.
+        weight_decay: decoupled; not on norms, biases, positions.
         head_learning_rate_factor: of the class head's rate to that of all else.
+        layer_decay: of each block's rate to that of the block above it; 1.0 for one rate.
         warmup_fraction: share of all steps.
         final_fraction: the last step's rate, as a share of `learning_rate`.
         betas: of the two moment estimates.
@@ -145,6 +178,7 @@ class AdamW(_Scheduled):
         learning_rate: float,
         weight_decay: float,
         head_learning_rate_factor: float,
+        layer_decay: float,
         warmup_fraction: float,
         final_fraction: float,
         betas: Sequence[float],
@@ -153,6 +187,7 @@ class AdamW(_Scheduled):
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             head_learning_rate_factor=head_learning_rate_factor,
+            layer_decay=layer_decay,
             warmup_fraction=warmup_fraction,
             final_fraction=final_fraction,
         )
@@ -170,8 +205,9 @@ class SGD(_Scheduled):
 
     Args:
         learning_rate: at the end of the warm-up.
-        weight_decay: L2; not on norms and biases.
+        weight_decay: L2; not on norms, biases, positions.
         head_learning_rate_factor: of the class head's rate to that of all else.
+        layer_decay: of each block's rate to that of the block above it; 1.0 for one rate.
         warmup_fraction: share of all steps.
         final_fraction: the last step's rate, as a share of `learning_rate`.
         momentum: of the velocity.
@@ -184,6 +220,7 @@ class SGD(_Scheduled):
         learning_rate: float,
         weight_decay: float,
         head_learning_rate_factor: float,
+        layer_decay: float,
         warmup_fraction: float,
         final_fraction: float,
         momentum: float,
@@ -193,6 +230,7 @@ class SGD(_Scheduled):
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             head_learning_rate_factor=head_learning_rate_factor,
+            layer_decay=layer_decay,
             warmup_fraction=warmup_fraction,
             final_fraction=final_fraction,
         )

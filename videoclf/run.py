@@ -30,7 +30,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ProgressBar
 from torch import nn
 
-from videoclf.build import build
+from videoclf.build import build, find_target
 from videoclf.checkpoints import SealedCheckpointIO, load_model
 from videoclf.data.datamodule import VideoDataModule
 from videoclf.data.from_config import build_datamodule
@@ -46,8 +46,9 @@ from videoclf.progress import progress_callback
 from videoclf.reports.environment import collect_environment
 from videoclf.reports.writer import write_results
 from videoclf.save_points import SavePoints
+from videoclf.sharding import sharding_callbacks
 from videoclf.stop_signals import Stopped, StopSignals
-from videoclf.tasks.classification import VideoClassification
+from videoclf.tasks.video_task import VideoTask
 
 #: Warnings of others that tell our users nothing, each by its exact beginning and with the reason.
 QUIET = (
@@ -61,6 +62,8 @@ QUIET = (
     (UserWarning, r"You're resuming from a checkpoint that ended before the epoch ended"),
     # a frozen part is in eval mode on purpose
     (UserWarning, r"Found \d+ module\(s\) in eval mode"),
+    # an average of the weights is refused together with sharding, which is what the hook is for
+    (UserWarning, r"You're using the WeightAveraging callback with a model that overrides"),
     # on a SLURM login node: the ranks are started by videoclf.launch
     (UserWarning, r"The `srun` command is available on your system but is not used"),
 )
@@ -74,7 +77,7 @@ class Parts:
     """What a config builds."""
 
     datamodule: VideoDataModule
-    task: VideoClassification
+    task: VideoTask
     trainer: pl.Trainer
     save_points: SavePoints | None
 
@@ -179,34 +182,39 @@ def assemble(
     manifest = Manifest.open(config["manifest"]["path"])
     datamodule = build_datamodule(config, manifest=manifest, folder=Path(data["root"]))
     model = make("model")
-    learning: list[Callback] = []
-    if training:
-        if config["init_from"] is not None and resume_from is None:
-            said = start_from(
-                Path(config["init_from"]),
-                model,
-                class_names=data["class_names"],
-                allow_unmatched=config["init_from_allow_unmatched"],
-            )
-            if os.environ.get("RANK", "0") == "0":
-                sys.stderr.write(f"{said}\n")
-        learning += freeze_part(model, config["freeze"])
-        on_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
-        learning += make("batch_norm").apply(model, on_gpu=on_gpu)
-    lay_channels_last(model)
     check_modalities(model, data["modalities"])
     if training and getattr(model, "feature_cache", None) and not datamodule.transform.is_fixed:
         raise ConfigError(
             "model.feature_cache keeps the features of each frame, and this transform changes "
             "frames at random; set transform=plain, or model.feature_cache=null"
         )
-    task = make(
-        "task",
-        model=model,
-        optimizer=make("optimizer"),
-        num_classes=data["num_classes"],
-        max_unreadable=data["max_unreadable"],
-    )
+    known = {
+        "model": model,
+        "optimizer": make("optimizer"),
+        "num_classes": data["num_classes"],
+        "max_unreadable": data["max_unreadable"],
+    }
+    wanted = find_target(config["task"], name="task", trusted_packages=trusted)
+    wanted_names = getattr(wanted, "RUNTIME_ARGUMENTS", known)
+    task: VideoTask = make("task", **{name: known[name] for name in wanted_names})
+    learning: list[Callback] = []
+    if training and config["init_from"] is not None and resume_from is None:
+        said = start_from(
+            Path(config["init_from"]),
+            task.model,
+            class_names=data["class_names"],
+            allow_unmatched=config["init_from_allow_unmatched"],
+        )
+        if os.environ.get("RANK", "0") == "0":
+            sys.stderr.write(f"{said}\n")
+    if config.get("head"):
+        task.model = make("head", backbone=task.model)
+    if training:
+        learning += freeze_part(task.model, config["freeze"])
+        learning += make("lora").apply(task.model)
+        on_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
+        learning += make("batch_norm").apply(task.model, on_gpu=on_gpu)
+    lay_channels_last(task.model)
     progress = progress_callback()
     callbacks: list[Callback] = [progress, stop]
     save_points: SavePoints | None = None
@@ -218,6 +226,7 @@ def assemble(
         if config["ema_decay"] is not None:
             callbacks.append(EMAWeightAveraging(decay=config["ema_decay"]))
         callbacks += learning
+    callbacks += sharding_callbacks(config, training=training)
     loggers = [
         build(node, name=f"logger.{name}", trusted_packages=trusted)
         for name, node in config.get("logger", {}).items()

@@ -65,6 +65,9 @@ SMALL = {
     "slowfast": ("slowfast_small", {}),
     "timesformer": ("timesformer_small", {}),
     "vivit": ("vivit_small", {}),
+    "mvit": ("mvit_small", {}),
+    "swin3d": ("swin3d_small", {}),
+    "videomae": ("videomae_small", {}),
     "x3d": ("x3d_xs", {"depths": [1, 1, 1, 1], "dropout": 0.0}),
 }
 LONG = ("timesformer",)

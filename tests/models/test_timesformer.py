@@ -152,5 +152,73 @@ def test_wrong_values_are_refused(changes, message):
 
 
 def test_weights_of_another_vit_are_refused(image_network):
-    with pytest.raises(ValueError, match="load a ViT of the same width, depth and patches"):
+    with pytest.raises(
+        ValueError, match="load those of a ViT of the same width, depth and patches"
+    ):
         configured("timesformer_small").load_image_weights(image_network.state_dict())
+
+
+@pytest.mark.parametrize("attention", ["divided", "joint", "space"])
+def test_the_blocks_give_the_features_of_timms_on_one_frame(image_network, attention):
+    model = like(image_network, attention, num_frames=1)
+    for block in model.blocks:  # also block 0, which is drawn at random
+        if attention == "divided":
+            nn.init.zeros_(block.temporal_fc.weight)
+    rgb = clips(num_frames=1)
+    with torch.no_grad():
+        expected = image_network.forward_features(rgb[:, :, 0])  # (B, 1 + N, D)
+        torch.testing.assert_close(model.tokens(rgb), expected, atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def transformers():
+    return pytest.importorskip(
+        "transformers", reason="needs transformers: pip install 'videoclf[transformers]'"
+    )
+
+
+TRANSFORMERS_NAMES = {
+    "divided": "divided_space_time",
+    "joint": "joint_space_time",
+    "space": "space_only",
+}
+
+
+@pytest.mark.parametrize("attention", TRANSFORMERS_NAMES)
+def test_the_weights_of_transformers_give_its_logits(transformers, attention):
+    config = transformers.TimesformerConfig(
+        image_size=32,
+        patch_size=8,
+        num_frames=4,
+        hidden_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=192,
+        attention_type=TRANSFORMERS_NAMES[attention],
+        num_labels=5,
+    )
+    torch.manual_seed(0)
+    theirs = transformers.TimesformerForVideoClassification(config).eval()
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    ours = configured("timesformer_small", attention=attention, num_frames=4, depth=3).eval()
+    ours.load_transformers(theirs.state_dict())
+    rgb = clips(num_frames=4)
+    with torch.no_grad():
+        expected = theirs(rgb.transpose(1, 2)).logits
+        if attention == "space":  # it classifies single frames, and leaves their mean to others
+            found = torch.cat([ours(frame[:, :, None]) for clip in rgb for frame in frames(clip)])
+        else:
+            found = ours(rgb)
+    assert expected.abs().max() > 0.1
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def frames(clip):
+    """Yield the frames of (C, T, H, W) as (1, C, H, W)."""
+    return clip.transpose(0, 1).unsqueeze(1)
+
+
+def test_the_weights_of_another_network_are_refused(image_network):
+    with pytest.raises(ValueError, match="the weight cls_token is .*; load those of a ViT of the"):
+        configured("timesformer_small").load_transformers(image_network.state_dict())

@@ -100,6 +100,15 @@ def test_tubelets_start_as_the_frame_in_their_middle(image_network):
         torch.testing.assert_close(model(rgb), image_network(rgb[:, :, 1]), atol=1e-4, rtol=0)
 
 
+def test_tubelets_that_start_repeated_see_the_mean_of_their_frames(image_network):
+    model = like(image_network, "joint", num_frames=2, initialization="repeat")
+    filters = image_network.patch_embed.proj.weight
+    assert torch.equal(model.patch_embed.weight, torch.stack([filters / 2, filters / 2], dim=2))
+    rgb = clips(num_frames=2)
+    with torch.no_grad():
+        torch.testing.assert_close(model(rgb), image_network(rgb.mean(2)), atol=1e-4, rtol=0)
+
+
 def test_the_spatial_encoder_is_the_image_network_at_every_step(image_network):
     model = like(image_network, "factorised_encoder")
     rgb = clips(num_frames=4)
@@ -143,6 +152,7 @@ def test_recomputed_blocks_give_the_same_gradients():
     ("changes", "message"),
     [
         ({"factorisation": "none"}, "model.factorisation='none' must be one of joint, factorised"),
+        ({"initialization": "mean"}, "initialization='mean' must be one of centre, repeat"),
         ({"num_heads": 3, "factorisation": "factorised_heads"}, "num_heads=3 must be even"),
         ({"patch_pixels": 5}, "crops of 32 pixels do not divide into patches of"),
         ({"num_frames": 1}, "model.tubelet_frames=2 long, which needs clips of 2 frames, not 1"),
@@ -155,5 +165,43 @@ def test_wrong_values_are_refused(changes, message):
 
 
 def test_weights_of_another_vit_are_refused(image_network):
-    with pytest.raises(ValueError, match="load one of the same width, depth and patches"):
+    with pytest.raises(
+        ValueError, match="load those of a ViT of the same width, depth and patches"
+    ):
         configured("vivit_small").load_image_weights(image_network.state_dict())
+
+
+def test_the_blocks_give_the_features_of_timms_on_one_step(image_network):
+    model = like(image_network, "joint", num_frames=2)
+    rgb = clips(num_frames=2)
+    with torch.no_grad():
+        expected = image_network.forward_features(rgb[:, :, 1])  # (B, 1 + N, D)
+        torch.testing.assert_close(model.tokens(rgb), expected, atol=1e-5, rtol=0)
+
+
+def test_the_weights_of_transformers_give_its_logits():
+    transformers = pytest.importorskip(
+        "transformers", reason="needs transformers: pip install 'videoclf[transformers]'"
+    )
+    config = transformers.VivitConfig(
+        image_size=32,
+        num_frames=8,
+        tubelet_size=[2, 8, 8],
+        hidden_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=192,
+        hidden_act="gelu",
+        num_labels=5,
+    )
+    torch.manual_seed(0)
+    theirs = transformers.VivitForVideoClassification(config).eval()
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    ours = configured("vivit_small", factorisation="joint", depth=3).eval()
+    ours.load_transformers(theirs.state_dict())
+    rgb = clips()
+    with torch.no_grad():
+        expected = theirs(rgb.transpose(1, 2)).logits
+        torch.testing.assert_close(ours(rgb), expected, atol=1e-4, rtol=0)
+    assert expected.abs().max() > 0.1

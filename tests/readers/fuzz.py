@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz one reader; exit code 1 where a file crashed it, hung it or broke its promise."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--files", type=int, default=1000)
-    readers = [name for name in READERS if name != "frames"]
+    readers = [name for name in READERS if name not in ("decoded", "frames")]
     parser.add_argument("--reader", choices=readers, default="pyav")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))

@@ -102,7 +102,7 @@ def test_limits(tmp_path):
 
 
 def test_the_table_of_readers(tmp_path):
-    assert list(READERS) == ["pyav", "decord", "torchcodec", "frames"]
+    assert list(READERS) == ["pyav", "decord", "torchcodec", "decoded", "frames"]
     path = write_frames(tmp_path / "film", range(1, 3))
     with reader_class("frames")(path) as reader:
         assert reader.num_frames == 2

@@ -31,6 +31,7 @@ def task(num_classes=3, speaks_often=False, label_smoothing=0.0, max_unreadable=
             learning_rate=0.1,
             weight_decay=0.0,
             head_learning_rate_factor=1.0,
+            layer_decay=1.0,
             warmup_fraction=0.0,
             final_fraction=0.0,
             betas=(0.9, 0.99),

@@ -8,7 +8,7 @@ import torch
 
 from tests.barcode import write_barcodes
 from tests.conftest import train_tiny
-from tests.transforms.examples import strong
+from tests.transforms.examples import mixing, strong
 from videoclf.data.datamodule import VideoDataModule
 from videoclf.data.manifest import Manifest
 from videoclf.errors import ConfigError
@@ -61,6 +61,56 @@ def test_batches_are_the_same_for_any_number_of_workers(folder, jitter):
         assert torch.equal(one.inputs["rgb"], other.inputs["rgb"])
         assert torch.equal(one.mix.own_share, other.mix.own_share)
         assert torch.equal(one.mix.partner, other.mix.partner)
+
+
+def repeated(folder, **settings):
+    """Whole videos of 12 frames, four copies of each: copies differ by augmentation alone."""
+    data = datamodule(folder, **{"mixing": mixing(0.0), **settings})
+    data.sampler = DenseSampler(num_frames=12, stride=1, fps=None, padding="last")
+    data.clips_per_video = 4
+    return data
+
+
+def test_each_copy_of_a_video_has_its_own_crop(folder):
+    batch = next(iter(repeated(folder).train_dataloader()))
+    assert batch.inputs["rgb"].shape == (4, 4, 12, 24, 24, 3)  # decoded once, uint8
+    for copies in batch.inputs["rgb"]:
+        assert len({copy.numpy().tobytes() for copy in copies}) == 4
+
+
+def test_each_copy_of_a_video_is_augmented_apart_on_the_device(folder):
+    whole = {"scale": (1.0, 1.0), "aspect": (1.0, 1.0)}
+    data = repeated(folder, **whole)
+    batch = next(iter(data.train_dataloader()))
+    for copies in batch.inputs["rgb"]:
+        assert len({copy.numpy().tobytes() for copy in copies}) == 1
+    clips = data.transform.on_device(batch, seed=5, train=True).inputs["rgb"]  # (16, 3, T, H, W)
+    for copies in clips.unflatten(0, (4, 4)):
+        assert len({copy.numpy().tobytes() for copy in copies}) == 4
+
+
+def test_the_same_clips_in_every_epoch_if_asked_for(folder):
+    """For features on disk: each video keeps its four augmented copies; the order still changes."""
+
+    def epoch(number, *, same_clips):
+        data = repeated(folder)
+        data.same_clips = same_clips
+        loader = data.train_dataloader()
+        loader.batch_sampler.set_epoch(number)
+        found = {}
+        for batch in loader:
+            augmented = data.transform.on_device(batch, seed=5, train=True).inputs["rgb"]
+            for row, copies in zip(
+                batch.indices.tolist(), augmented.unflatten(0, (4, 4)), strict=True
+            ):
+                found[row] = copies
+        return found
+
+    first, later = (epoch(number, same_clips=True) for number in (0, 3))
+    assert list(first) != list(later)
+    assert all(torch.equal(first[row], later[row]) for row in range(8))
+    anew = epoch(3, same_clips=False)
+    assert not any(torch.equal(first[row], anew[row]) for row in range(8))
 
 
 def test_mirrored_crops_of_directional_data_are_refused_before_anything_is_read(folder):

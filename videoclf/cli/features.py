@@ -137,6 +137,8 @@ def _model(settings: dict[str, Any], device: str | None) -> nn.Module:
     trusted = settings["trusted_packages"]
     model: nn.Module = build(settings["model"], name="model", trusted_packages=trusted)
     check_modalities(model, settings["data"]["modalities"])
+    if settings.get("head"):
+        model = build(settings["head"], name="head", trusted_packages=trusted, backbone=model)
     if "checkpoint_file" in settings:
         load_model(Path(settings["checkpoint_file"]), model)
     lay_channels_last(model)

@@ -69,6 +69,7 @@ class VideoDataModule(pl.LightningDataModule):
         seconds_per_file: time limit for a loader process to read one file; None sets none.
         modalities: what a clip consists of: rgb, flow or both.
         flow: where flow comes from, if it is one of them.
+        same_clips: every epoch trains on the same clips of a video, augmentation included.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class VideoDataModule(pl.LightningDataModule):
         seconds_per_file: float | None = None,
         modalities: Sequence[str] = ("rgb",),
         flow: FlowSource | None = None,
+        same_clips: bool = False,
     ) -> None:
         super().__init__()
         transform.check_crops(views.num_crops)
@@ -108,10 +110,12 @@ class VideoDataModule(pl.LightningDataModule):
         self.verify_hashes: HashCheck = verify_hashes
         self.modalities = modalities
         self.flow = flow
+        self.same_clips = same_clips
         self.watchdog = FileWatchdog(
             seconds_per_file=seconds_per_file, path_of=lambda row: manifest.record(row).path
         )
         self._loaders: list[TimedLoader] = []
+        self._train_batches: TrainBatches | None = None
         self._earlier_wait_seconds = 0.0
         self._start = (0, 0)
 
@@ -143,6 +147,9 @@ class VideoDataModule(pl.LightningDataModule):
                 f"{self.batch_size} on {self._world} rank(s) makes {size}; keep their product"
             )
         self._start = state_dict["epoch"], state_dict["batch"]
+        if self._train_batches is not None:  # a sharded run reads its checkpoint after its setup
+            self._train_batches.start_at(*self._start)
+            self._start = (0, 0)
         self._earlier_wait_seconds = state_dict["wait_seconds"]
 
     def rows(self, subset: str) -> np.ndarray:
@@ -177,6 +184,7 @@ class VideoDataModule(pl.LightningDataModule):
         )
         batches.start_at(*self._start)
         self._start = (0, 0)  # any further loader reads whole epochs
+        self._train_batches = batches
         return self._loader(batches, views=None)
 
     def val_dataloader(self) -> TimedLoader:
@@ -226,6 +234,7 @@ class VideoDataModule(pl.LightningDataModule):
             verify_hashes=self.verify_hashes,
             modalities=self.modalities,
             flow=self.flow,
+            same_clips=self.same_clips,
             open_files=self.watchdog.watch(self.num_workers),
         )
         loader = TimedLoader(

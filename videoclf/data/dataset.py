@@ -48,6 +48,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         open_files: where a process notes which file it reads, for who watches it.
         modalities: what a clip consists of: rgb, flow or both.
         flow: where flow comes from.
+        same_clips: every epoch draws as epoch 0, and the samples say so.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         open_files: OpenFiles | None = None,
         modalities: Sequence[str] = ("rgb",),
         flow: FlowSource | None = None,
+        same_clips: bool = False,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
@@ -78,6 +80,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         self.open_files = open_files
         self.modalities = modalities
         self.flow = flow
+        self.same_clips = same_clips
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -86,7 +89,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         """Read one record; the file is noted as open meanwhile."""
         epoch, index = key
         with self.open_files.reading(index) if self.open_files else nullcontext():
-            return self._read(epoch, index)
+            return self._read(0 if self.same_clips else epoch, index)
 
     def _read(self, epoch: int, index: int) -> Sample | Unreadable:
         record = self.manifest.record(index)

@@ -10,6 +10,7 @@ from videoclf.build import build
 from videoclf.data.datamodule import VideoDataModule
 from videoclf.data.flow_source import FlowSource
 from videoclf.data.manifest import Manifest
+from videoclf.errors import ConfigError
 
 
 def build_datamodule(
@@ -30,6 +31,12 @@ def build_datamodule(
         name: build(config[name], name=name, trusted_packages=trusted)
         for name in ("sampler", "transform", "views")
     }
+    cached = (config.get("head") or {}).get("feature_cache")
+    if cached is not None and parts["transform"].mixing.active:
+        raise ConfigError(
+            f"head.feature_cache={cached} keeps the features of whole clips, and the transform "
+            "mixes them anew in each step; set transform.mixing.probability=0"
+        )
     return VideoDataModule(
         manifest=manifest,
         folder=folder,
@@ -46,6 +53,7 @@ def build_datamodule(
         ),
         seconds_per_file=data["seconds_per_file"],
         seed=config["seed"],
+        same_clips=cached is not None,
         test_subset=config.get("subset", "test"),
         **parts,
     )

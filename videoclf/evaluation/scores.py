@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -83,10 +84,13 @@ def join(
     )
 
 
-def gather(shard: ShardScores) -> list[ShardScores]:
+Shard = TypeVar("Shard")
+
+
+def gather(shard: Shard) -> list[Shard]:
     """Return the shards of all ranks, on every rank; without a process group, just this one."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [shard]
-    shards: list[ShardScores | None] = [None] * torch.distributed.get_world_size()
+    shards: list[Shard | None] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(shards, shard)
     return [each for each in shards if each is not None]

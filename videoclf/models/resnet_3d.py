@@ -117,16 +117,28 @@ class ResNet3D(nn.Module):
             cnn = create_backbone(image_weights, pretrained=True, image_size=224)
             self.load_image_weights(cnn.state_dict(), inflation=inflation)
 
+    def layers(self) -> tuple[nn.Module, ...]:
+        """List the bottlenecks from input to output."""
+        stages = (self.res2, self.res3, self.res4, self.res5)
+        return tuple(block for stage in stages for block in stage.blocks)
+
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Pool res5 over space and time: (B, 3, T, H, W) -> (B, 32 * stem_width)."""
+        pooled: torch.Tensor = self._encode(rgb).mean(dim=(2, 3, 4))  # (B, 32C)
+        return pooled
+
+    def tokens(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Return each place of res5: (B, 3, T, H, W) -> (B, T/pool H/32 W/32, 32 * stem_width)."""
+        return self._encode(rgb).flatten(2).transpose(1, 2)
+
+    def _encode(self, rgb: torch.Tensor) -> torch.Tensor:
         check_clip(rgb, min_frames=self.temporal_pool)
         maps = self.stem(rgb)  # (B, C, T, H/4, W/4)
         maps = self.pool(self.res2(maps))  # (B, 4C, T/pool, H/4, W/4)
         maps = self.res3(maps)  # (B, 8C, T/pool, H/8, W/8)
         maps = self.res4(maps)  # (B, 16C, T/pool, H/16, W/16)
-        maps = self.res5(maps)  # (B, 32C, T/pool, H/32, W/32)
-        pooled: torch.Tensor = maps.mean(dim=(2, 3, 4))  # (B, 32C)
-        return pooled
+        encoded: torch.Tensor = self.res5(maps)  # (B, 32C, T/pool, H/32, W/32)
+        return encoded
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         """Classify clips (B, 3, T, H, W) -> logits (B, K)."""

@@ -14,7 +14,7 @@ and is averaged over frames after it. W_l starts at 0 in all blocks but the firs
 pretrained network then is itself on each frame.
 
 Source: Bertasius et al. 2021, "Is Space-Time Attention All You Need for Video Understanding?",
-sections 3 and 4.
+sections 3 and 4. The weights of `transformers` load by `TRANSFORMERS_KEYS`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from einops import rearrange, reduce, repeat
 from torch import nn
 
 from videoclf.models.blocks.clip_shape import check_clip
-from videoclf.models.blocks.image_transformer import image_weights
+from videoclf.models.blocks.image_transformer import (
+    check_choice,
+    check_patches,
+    image_weights,
+    initialize,
+    load_all_but,
+    renamed,
+)
 from videoclf.models.blocks.positions import resize_in_space, resize_in_time
 from videoclf.models.blocks.recomputation import run_block
+from videoclf.models.blocks.torchvision_weights import KeyMap
 from videoclf.models.blocks.transformer import SelfAttention, TransformerBlock, drop_path_rates
+from videoclf.models.blocks.transformers_weights import under_our_names
 
 ATTENTIONS = ("divided", "joint", "space")
+#: The names of TimesformerForVideoClassification -> ours.
+TRANSFORMERS_KEYS: KeyMap = (
+    (r"^timesformer\.", ""),
+    (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed."),
+    (r"^embeddings\.cls_token", "cls_token"),
+    (r"^embeddings\.position_embeddings", "pos_embed"),
+    (r"^embeddings\.time_embeddings", "time_embed"),
+    (r"^encoder\.layer\.", "blocks."),
+    (r"\.temporal_layernorm\.", ".temporal_norm1."),
+    (r"\.temporal_attention\.attention\.qkv\.", ".temporal_attn.qkv."),
+    (r"\.temporal_attention\.output\.dense\.", ".temporal_attn.proj."),
+    (r"\.temporal_dense\.", ".temporal_fc."),
+    (r"\.layernorm_before\.", ".norm1."),
+    (r"\.attention\.attention\.qkv\.", ".attn.qkv."),
+    (r"\.attention\.output\.dense\.", ".attn.proj."),
+    (r"\.layernorm_after\.", ".norm2."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"\.output\.dense\.", ".mlp.fc2."),
+    (r"^layernorm\.", "norm."),
+)
 
 
 class DividedBlock(TransformerBlock):
@@ -50,21 +80,21 @@ class DividedBlock(TransformerBlock):
         self.temporal_fc = nn.Linear(width, width)
 
     def forward(self, tokens: torch.Tensor, num_frames: int) -> torch.Tensor:  # type: ignore[override]
-        """Attend: the class token and N places x T frames, (B, 1 + N T, D) -> the same shape."""
-        first, places = tokens[:, :1], tokens[:, 1:].unflatten(1, (-1, num_frames))  # (B, N, T, D)
-        batch, num_places = places.shape[:2]
-        over_time = places.flatten(0, 1)  # (B N, T, D)
+        """Attend: the class token and T frames of N places, (B, 1 + T N, D) -> the same shape."""
+        first, places = tokens[:, :1], tokens[:, 1:]  # (B, 1, D), (B, T N, D)
+        over_time = rearrange(places, "b (t n) d -> (b n) t d", t=num_frames)
         over_time = self.drop_path(self.temporal_attn(self.temporal_norm1(over_time)))
-        places = places + self.temporal_fc(over_time).unflatten(0, (batch, num_places))
+        over_time = self.temporal_fc(over_time)  # (B N, T, D)
+        places = places + rearrange(over_time, "(b n) t d -> b (t n) d", b=len(tokens))
 
-        frames = places.transpose(1, 2).flatten(0, 1)  # (B T, N, D)
-        classes = first.repeat_interleave(num_frames, 0)  # (B T, 1, D)
+        frames = rearrange(places, "b (t n) d -> (b t) n d", t=num_frames)
+        classes = repeat(first, "b 1 d -> (b t) 1 d", t=num_frames)
         over_space = self.attn(self.norm1(torch.cat([classes, frames], dim=1)))  # (B T, 1 + N, D)
-        over_space = self.drop_path(over_space).unflatten(0, (batch, num_frames))
-        first = first + over_space[:, :, 0].mean(1, keepdim=True)  # (B, 1, D)
-        places = places + over_space[:, :, 1:].transpose(1, 2)  # (B, N, T, D)
+        over_space = self.drop_path(rearrange(over_space, "(b t) n d -> b t n d", t=num_frames))
+        first = first + reduce(over_space[:, :, :1], "b t 1 d -> b 1 d", "mean")
+        places = places + rearrange(over_space[:, :, 1:], "b t n d -> b (t n) d")
 
-        tokens = torch.cat([first, places.flatten(1, 2)], dim=1)  # (B, 1 + N T, D)
+        tokens = torch.cat([first, places], dim=1)  # (B, 1 + T N, D)
         mixed: torch.Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
         return mixed
 
@@ -110,21 +140,13 @@ class TimeSformer(nn.Module):
         checkpoint_activations: bool,
     ) -> None:
         super().__init__()
-        if attention not in ATTENTIONS:
-            raise ValueError(
-                f"model.attention={attention!r} must be one of {', '.join(ATTENTIONS)}"
-            )
-        if image_size % patch_pixels:
-            raise ValueError(
-                f"crops of {image_size} pixels do not divide into patches of "
-                f"model.patch_pixels={patch_pixels}; set transform.crop_pixels to a multiple"
-            )
+        check_choice("model.attention", attention, ATTENTIONS)
+        num_places = check_patches(image_size, patch_pixels)
         self.patch_pixels = patch_pixels
         self.attention = attention
         self.checkpoint_activations = checkpoint_activations
         self.patch_embed = nn.Conv2d(3, width, kernel_size=patch_pixels, stride=patch_pixels)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        num_places = (image_size // patch_pixels) ** 2
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + num_places, width))
         if attention != "space":
             self.time_embed = nn.Parameter(torch.zeros(1, num_frames, width))
@@ -135,21 +157,12 @@ class TimeSformer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, num_classes)
-        self._initialize()
+        initialize(self, learned_tokens=("cls_token", "pos_embed"))
+        for later in list(self.blocks)[1:]:  # time adds nothing after block 0
+            if isinstance(later, DividedBlock):
+                nn.init.zeros_(later.temporal_fc.weight)
         if pretrained is not None:
             self.load_image_weights(image_weights(pretrained))
-
-    def _initialize(self) -> None:
-        """Draw as the paper's code: N(0, 0.02^2), biases 0; time adds nothing after block 0."""
-        for parameter in (self.cls_token, self.pos_embed):
-            nn.init.trunc_normal_(parameter, std=0.02)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
-        for block in list(self.blocks)[1:]:
-            if isinstance(block, DividedBlock):
-                nn.init.zeros_(block.temporal_fc.weight)
 
     def load_image_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Start from a ViT of timm; attention over time starts as a copy of that over space.
@@ -157,53 +170,69 @@ class TimeSformer(nn.Module):
         Raises:
             ValueError: weights of another network.
         """
-        own = self.state_dict()
-        loaded = {}
-        for name, value in own.items():
-            source = name.replace("patch_embed.", "patch_embed.proj.")
-            source = source.replace("temporal_attn.", "attn.").replace("temporal_norm1.", "norm1.")
-            if name.startswith("classifier.") or name == "time_embed" or "temporal_fc" in name:
-                continue
-            found = weights.get(source)
-            if found is not None and source == "pos_embed" and found.shape != value.shape:
-                grid = round((value.shape[1] - 1) ** 0.5)
-                space = resize_in_space(found[:, 1:], (grid, grid))
-                found = torch.cat([found[:, :1], space], dim=1)
-            if found is None or found.shape != value.shape:
-                shape = "missing" if found is None else tuple(found.shape)
-                raise ValueError(
-                    f"the image weight {source} is {shape}, not {tuple(value.shape)}; load a ViT "
-                    "of the same width, depth and patches"
-                )
-            loaded[name] = found
-        self.load_state_dict(loaded, strict=False)
+        found = renamed(weights, num_places=self.pos_embed.shape[1] - 1)
+        if "pos_embed" in found:
+            found["pos_embed"] = torch.cat([found["cls_pos_embed"], found["pos_embed"]], dim=1)
+        for name in self.state_dict():
+            source = name.replace("temporal_attn.", "attn.").replace("temporal_norm1.", "norm1.")
+            if source in found:
+                found[name] = found[source]
+        load_all_but(self, found, left=("classifier.", "time_embed", "temporal_fc."))
+
+    def load_transformers(
+        self, state_dict: Mapping[str, torch.Tensor], *, with_classifier: bool = True
+    ) -> None:
+        """Load the weights of a TimesformerForVideoClassification of the same shape.
+
+        Raises:
+            ValueError: names or shapes do not fit.
+        """
+        found = under_our_names(state_dict, TRANSFORMERS_KEYS)
+        load_all_but(self, found, left=() if with_classifier else ("classifier.",))
+
+    def layers(self) -> tuple[nn.Module, ...]:
+        """List the blocks from input to output."""
+        return tuple(self.blocks)
 
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Encode clips (B, 3, T, H, W) -> the class token, normalised (B, D)."""
+        tokens = self._encode(rgb)
+        if self.attention == "space":
+            tokens = reduce(tokens, "(b t) n d -> b n d", "mean", b=len(rgb))
+        first: torch.Tensor = self.norm(tokens)[:, 0]  # (B, D)
+        return first
+
+    def tokens(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Encode clips (B, 3, T, H, W) -> all tokens, normalised: (B, 1 + T N, D), class first.
+
+        With attention over `space` alone those of each frame in turn, (B, T (1 + N), D).
+        """
+        normalised: torch.Tensor = self.norm(self._encode(rgb))
+        return rearrange(normalised, "(b t) n d -> b (t n) d", b=len(rgb))
+
+    def _encode(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Return what leaves the last block: (B, 1 + T N, D), or (B T, 1 + N, D) for `space`."""
         check_clip(rgb, min_pixels=self.patch_pixels)
         tokens = self._embed(rgb)
         num_frames = rgb.shape[2]
         for block in self.blocks:
             settings = (num_frames,) if self.attention == "divided" else ()
             tokens = run_block(block, tokens, *settings, checkpointed=self.checkpoint_activations)
-        if self.attention == "space":
-            tokens = tokens.unflatten(0, (len(rgb), num_frames)).mean(1)  # (B, 1 + N, D)
-        first: torch.Tensor = self.norm(tokens)[:, 0]  # (B, D)
-        return first
+        return tokens
 
     def _embed(self, rgb: torch.Tensor) -> torch.Tensor:
-        """Return tokens with positions: (B, 1 + N T, D), or (B T, 1 + N, D) for `space`."""
+        """Return tokens with positions: (B, 1 + T N, D), or (B T, 1 + N, D) for `space`."""
         batch, _, num_frames = rgb.shape[:3]
-        patches = self.patch_embed(rgb.transpose(1, 2).flatten(0, 1))  # (B T, D, rows, columns)
+        patches = self.patch_embed(rearrange(rgb, "b c t h w -> (b t) c h w"))
         grid = (patches.shape[2], patches.shape[3])
-        places = patches.flatten(2).transpose(1, 2)  # (B T, N, D)
+        places = rearrange(patches, "bt d rows columns -> bt (rows columns) d")  # (B T, N, D)
         places = places + resize_in_space(self.pos_embed[:, 1:], grid)
         first = self.cls_token + self.pos_embed[:, :1]  # (1, 1, D)
-        if self.attention == "space":
-            return torch.cat([first.expand(len(places), -1, -1), places], dim=1)
-        places = places.unflatten(0, (batch, num_frames)).transpose(1, 2)  # (B, N, T, D)
-        places = places + resize_in_time(self.time_embed, num_frames)
-        return torch.cat([first.expand(batch, -1, -1), places.flatten(1, 2)], dim=1)
+        if self.attention != "space":
+            times = resize_in_time(self.time_embed, num_frames)  # (1, T, D)
+            places = places + repeat(times, "1 t d -> (b t) 1 d", b=batch)
+            places = rearrange(places, "(b t) n d -> b (t n) d", b=batch)
+        return torch.cat([first.expand(len(places), -1, -1), places], dim=1)
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         """Classify clips (B, 3, T, H, W) -> logits (B, K)."""

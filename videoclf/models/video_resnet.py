@@ -228,16 +228,25 @@ class VideoResNet(nn.Module):
         keys = TORCHVISION_KEYS[self.conv]
         load_renamed(self, state_dict, keys, with_classifier=with_classifier)
 
+    def layers(self) -> tuple[nn.Module, ...]:
+        """List the residual blocks from input to output."""
+        return tuple(block for stage in self.stages.children() for block in stage.children())
+
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Encode clips (B, 3, T, H, W) -> features averaged over time and space (B, D)."""
-        check_clip(rgb, min_frames=self.min_frames)
-        maps = self.stem(rgb)  # (B, 64, T, H / 2, W / 2)
-        for stage in self.stages.children():
-            for block in stage.children():
-                maps = run_block(block, maps, checkpointed=self.checkpoint_activations)
-        # (B, D, T', H / 16, W / 16)
-        features: torch.Tensor = maps.mean(dim=(2, 3, 4))  # (B, D)
+        features: torch.Tensor = self._encode(rgb).mean(dim=(2, 3, 4))  # (B, D)
         return features
+
+    def tokens(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Return each place of the last maps: (B, 3, T, H, W) -> (B, T' H/16 W/16, D)."""
+        return self._encode(rgb).flatten(2).transpose(1, 2)
+
+    def _encode(self, rgb: torch.Tensor) -> torch.Tensor:
+        check_clip(rgb, min_frames=self.min_frames)
+        maps: torch.Tensor = self.stem(rgb)  # (B, 64, T, H / 2, W / 2)
+        for block in self.layers():
+            maps = run_block(block, maps, checkpointed=self.checkpoint_activations)
+        return maps  # (B, D, T', H / 16, W / 16)
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         """Classify clips (B, 3, T, H, W) -> logits (B, K)."""

@@ -108,6 +108,10 @@ class X3D(nn.Module):
             for norm in norms:
                 nn.init.zeros_(norm.weight)
 
+    def layers(self) -> tuple[nn.Module, ...]:
+        """List the inverted bottlenecks from input to output."""
+        return tuple(self.blocks)
+
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Encode clips (B, 3, T, H, W) -> the hidden layer above the pool (B, head_width)."""
         check_clip(rgb)

@@ -213,6 +213,13 @@ def _attend_lean(
 ) -> torch.Tensor:
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         attn_mask = torch.empty_like(attn_mask, dtype=query.dtype)
+    if attn_mask is not None and attn_mask.requires_grad:  # a learned bias: another kernel
+        pairs = (*query.shape[:-1], key.shape[-2])
+        found = torch.ops.aten._scaled_dot_product_efficient_attention(
+            query, key, value, attn_mask.expand(pairs), True, 0.0, is_causal, scale=scale
+        )
+        learned: torch.Tensor = found[0]
+        return learned
     found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale
     )

@@ -23,6 +23,7 @@ from videoclf.reports.filmstrip import Filmstrip, FrameReader, filmstrip, read_e
 from videoclf.reports.findings import arrange_classes, arrange_confusion, arrange_mistakes
 from videoclf.reports.metrics_csv import read_metrics
 from videoclf.reports.predictions import read_predictions
+from videoclf.reports.reconstructions import read_reconstructions
 from videoclf.reports.redaction import redact_command
 from videoclf.reports.results import Results
 from videoclf.reports.run_folder import (
@@ -46,7 +47,7 @@ def write_report(
     """Write `report.html` into a run folder and return its path.
 
     `results.json` must be there. What is absent of `predictions.parquet`, `metrics.csv`,
-    `config.yaml` and `skipped.jsonl` is left out of the page.
+    `config.yaml`, `reconstructions.npz` and `skipped.jsonl` is left out of the page.
 
     Args:
         run_folder: of a training or an evaluation.
@@ -80,6 +81,7 @@ def write_report(
             curves=learning_curves(read_metrics(run_folder / "metrics.csv")),
             confusion=arrange_confusion(predictions),
             classes=arrange_classes(predictions),
+            reconstructions=read_reconstructions(run_folder),
             mistakes=arrange_mistakes(predictions, max_mistakes, strip),
             timing=_timing(results),
             environment=_flat(results.environment),

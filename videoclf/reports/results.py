@@ -22,8 +22,8 @@ class Results:
     """The results of one run or one evaluation.
 
     Args:
-        metrics: by protocol name, such as "test/video_top1_10x3"; each in [0, 1], or NaN where
-            there was nothing to measure.
+        metrics: by protocol name, such as "test/video_top1_10x3"; each in [0, 1], a loss at least
+            0, or NaN where there was nothing to measure.
         counts: `expected`, `evaluated` and `missing` videos of the subset.
         protocol: `subset`, `num_clips`, `num_crops`, `average` and whatever else names it.
         classes: class names by class id.
@@ -49,7 +49,8 @@ class Results:
 
     def __post_init__(self) -> None:
         for name, value in self.metrics.items():
-            if not math.isnan(value) and not -ROUNDING <= value <= 1 + ROUNDING:
+            most = math.inf if "loss" in name else 1 + ROUNDING
+            if not math.isnan(value) and not -ROUNDING <= value <= most:
                 raise ValueError(f"metric {name}={value} is outside [0, 1]; give a share, not %")
         absent = {"expected", "evaluated", "missing"} - set(self.counts)
         if absent:

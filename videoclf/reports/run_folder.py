@@ -13,7 +13,19 @@ from videoclf.reports.redaction import redact
 from videoclf.reports.results import Results
 
 #: The groups of a config that tell one run from another at a glance.
-SHOWN_CHOICES = ("model", "data", "experiment", "sampler", "transform", "optimizer", "trainer")
+SHOWN_CHOICES = (
+    "model",
+    "task",
+    "data",
+    "experiment",
+    "sampler",
+    "transform",
+    "optimizer",
+    "trainer",
+)
+
+#: Options that go without saying.
+UNSAID = (None, "default", "classification")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -36,7 +48,7 @@ def run_choices(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     choices = config.get("choices")
     given = choices if isinstance(choices, Mapping) else {}
     pairs = [(group, given.get(group)) for group in SHOWN_CHOICES] + [("seed", config.get("seed"))]
-    return [(name, str(value)) for name, value in pairs if value not in (None, "default")]
+    return [(name, str(value)) for name, value in pairs if value not in UNSAID]
 
 
 def run_title(config: Mapping[str, Any], run_folder: Path) -> str:

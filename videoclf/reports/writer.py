@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from videoclf.cache import atomic_write
 from videoclf.data.flow_source import FlowSource
+from videoclf.evaluation.scores import Scores
 from videoclf.reports.environment import collect_environment
 from videoclf.reports.filmstrip import FrameReader, read_evenly
 from videoclf.reports.flow_frames import frames_with_flow
 from videoclf.reports.html import write_report
 from videoclf.reports.predictions import Predictions, write_predictions
+from videoclf.reports.reconstructions import write_reconstructions
 from videoclf.reports.results import Results
 from videoclf.reports.summary import print_summary
 from videoclf.types import Unreadable
@@ -46,6 +48,8 @@ def write_results(
     """
     scores = evaluation.scores
     protocol = {"subset": evaluation.subset, **_without_target(config["views"])}
+    if not isinstance(scores, Scores):
+        del protocol["average"]  # of what a model says of the views; losses are only averaged
     protocol |= {"ema_decay": config.get("ema_decay")}
     if config.get("members"):
         protocol |= {"ensemble": _without_target(config["ensemble"]), "members": config["members"]}
@@ -64,6 +68,22 @@ def write_results(
         command=config["command"],
         missing=tuple({"path": u.path, "reason": u.reason} for u in scores.unreadable),
     )
+    if isinstance(scores, Scores):
+        _write_predictions(folder, scores, manifest, protocol)
+    if evaluation.reconstructions:
+        write_reconstructions(folder, evaluation.reconstructions)
+    with atomic_write(folder / "skipped.jsonl") as temporary:
+        lines = [json.dumps({"path": u.path, "reason": u.reason}) + "\n" for u in unreadable]
+        temporary.write_text("".join(lines), encoding="utf-8")
+    results.save(folder / "results.json")
+    root = Path(config["data"]["root"])
+    write_report(folder, root=root, read_frames=_frame_reader(config["data"], root))
+    print_summary(results, folder)
+
+
+def _write_predictions(
+    folder: Path, scores: Scores, manifest: Manifest, protocol: Mapping[str, Any]
+) -> None:
     rows = manifest.table.take(scores.rows.numpy())
     write_predictions(
         folder / "predictions.parquet",
@@ -79,13 +99,6 @@ def write_results(
             manifest_sha256=manifest.sha256,
         ),
     )
-    with atomic_write(folder / "skipped.jsonl") as temporary:
-        lines = [json.dumps({"path": u.path, "reason": u.reason}) + "\n" for u in unreadable]
-        temporary.write_text("".join(lines), encoding="utf-8")
-    results.save(folder / "results.json")
-    root = Path(config["data"]["root"])
-    write_report(folder, root=root, read_frames=_frame_reader(config["data"], root))
-    print_summary(results, folder)
 
 
 def _frame_reader(data: Mapping[str, Any], root: Path) -> FrameReader:

@@ -6,20 +6,24 @@ probabilities a video; rows of all ranks are joined before any metric is compute
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from videoclf.errors import DataError, NonFiniteLossError
+from videoclf.errors import NonFiniteLossError
+from videoclf.evaluation.evaluator import Evaluation
 from videoclf.evaluation.metrics import video_metrics
 from videoclf.evaluation.scores import ShardScores, gather, join
 from videoclf.optimizers import OptimizerFactory
+from videoclf.tasks.video_task import VideoTask, unreadable_error
 from videoclf.types import Batch, Unreadable
+
+if TYPE_CHECKING:
+    from videoclf.data.datamodule import VideoDataModule
 
 
 def clip_metrics(num_classes: int) -> MetricCollection:
@@ -33,7 +37,7 @@ def clip_metrics(num_classes: int) -> MetricCollection:
     return MetricCollection(metrics)
 
 
-class VideoClassification(pl.LightningModule):
+class VideoClassification(VideoTask):
     """Loss, steps, logging and optimiser around a model.
 
     Args:
@@ -57,16 +61,12 @@ class VideoClassification(pl.LightningModule):
         label_smoothing: float,
         max_unreadable: int,
     ) -> None:
-        super().__init__()
+        super().__init__(model=model, optimizer=optimizer, max_unreadable=max_unreadable)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"task.label_smoothing={label_smoothing} must be in [0, 1)")
-        self.model = model
-        self.optimizer_factory = optimizer
         self.num_classes = num_classes
         self.label_smoothing = label_smoothing
-        self.max_unreadable = max_unreadable
         self.train_metrics = clip_metrics(num_classes).clone(prefix="train/")
-        self.unreadable: dict[int, Unreadable] = {}
         self._rows: list[torch.Tensor] = []
         self._probabilities: list[torch.Tensor] = []
         self._unreadable: list[Unreadable] = []
@@ -75,9 +75,9 @@ class VideoClassification(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:  # noqa: ARG002
         """Return the mean loss over clips, and over the S predictions of each."""
-        self._note(batch)
-        if not len(batch):  # all unreadable: a step without effect keeps the ranks in step
-            return sum(parameter.sum() for parameter in self.parameters()) * 0.0  # type: ignore[return-value]
+        self.note_unreadable(batch)
+        if not len(batch):
+            return self.no_effect()
         logits = self.model(**batch.inputs)  # (N, K) or (N, S, K), N = B * V clips
         targets = self._targets(batch)  # (N, K)
         flat, repeated = logits, targets
@@ -99,45 +99,6 @@ class VideoClassification(pl.LightningModule):
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         self._last_batch = batch
         return loss
-
-    def on_before_backward(self, loss: torch.Tensor) -> None:
-        """Stop before the optimiser steps on a loss that is not finite."""
-        if torch.isfinite(loss):
-            return
-        manifest = self.trainer.datamodule.manifest  # type: ignore[attr-defined]
-        paths = [manifest.record(int(index)).path for index in self._last_batch.indices]
-        raise NonFiniteLossError(
-            f"the loss is {loss.item()} at step {self.trainer.global_step}, on the videos "
-            f"{', '.join(paths)}; lower optimizer.learning_rate or set trainer.gradient_clip_val"
-        )
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
-        """Stop before a step on gradients that are not finite, which a finite loss may give.
-
-        bfloat16's 3D convolutions do so on some CPUs (docs/strategies.md). In 16 bits gradients
-        overflow as a matter of course, and the scaler leaves out such steps.
-        """
-        named = [(name, p.grad) for name, p in self.named_parameters() if p.grad is not None]
-        if self.trainer.precision == "16-mixed" or not named:
-            return
-        norms = torch.stack(torch._foreach_norm([gradient for _, gradient in named]))
-        if bool(norms.isfinite().all()):
-            return
-        wrong = [name for (name, _), norm in zip(named, norms, strict=True) if not norm.isfinite()]
-        raise NonFiniteLossError(
-            f"the gradients of {len(wrong)} of {len(named)} parameters ({', '.join(wrong[:3])}) "
-            f"are not finite at step {self.trainer.global_step}; lower optimizer.learning_rate, "
-            "or set trainer.precision=32-true"
-        )
-
-    def configure_optimizers(self) -> Any:
-        """Build optimiser and schedule from the number of steps of the whole run."""
-        total_steps = int(self.trainer.estimated_stepping_batches)
-        optimizer, schedule = self.optimizer_factory(self.model, total_steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
 
     def _targets(self, batch: Batch) -> torch.Tensor:
         """Float targets (B * V, K), rows summing to 1: one-hot, or mixed as the clips were."""
@@ -173,6 +134,19 @@ class VideoClassification(pl.LightningModule):
         for name, value in {"video_loss": float(loss), **metrics}.items():
             self.log(f"val/{name}", value)
 
+    def evaluation(self, datamodule: VideoDataModule, subset: str, seconds: float) -> Evaluation:
+        """Join the scores of all ranks and measure them; see `VideoTask.evaluation`."""
+        rows, labels = datamodule.listed(subset)
+        shards = gather(self.take_scores())
+        scores = join(shards, rows=rows, labels=labels, num_classes=self.num_classes)
+        if scores.num_missing > self.max_unreadable:
+            raise unreadable_error(scores.unreadable, self.max_unreadable)
+        metrics = video_metrics(
+            scores, num_classes=self.num_classes, protocol=datamodule.views["test"].name
+        )
+        named = {f"{subset}/{name}": value for name, value in metrics.items()}
+        return Evaluation(subset, scores, named, seconds)
+
     def take_scores(self) -> ShardScores:
         """Return and forget what this rank has scored since the last call."""
         shard = ShardScores(
@@ -207,19 +181,3 @@ class VideoClassification(pl.LightningModule):
             )
         self._rows.append(batch.indices)
         self._probabilities.append(probabilities)
-
-    def _note(self, batch: Batch) -> None:
-        """Count the unreadable training videos; above the number allowed, stop."""
-        self.unreadable.update({record.index: record for record in batch.unreadable})
-        if len(self.unreadable) > self.max_unreadable:
-            raise unreadable_error(tuple(self.unreadable.values()), self.max_unreadable)
-
-
-def unreadable_error(unreadable: tuple[Unreadable, ...], allowed: int) -> DataError:
-    """Say which videos could not be read and what may be done."""
-    named = "; ".join(f"{record.path}: {record.reason}" for record in unreadable[:5])
-    more = f"; and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
-    return DataError(
-        f"{len(unreadable)} unreadable video(s), {allowed} allowed: {named}{more}; mend or remove "
-        f"them, or leave out up to N with data.max_unreadable=N"
-    )

@@ -1,4 +1,4 @@
-"""Features of single frames on disk: what a frozen network has once computed is only read again.
+"""Features of frames or clips on disk: what a frozen network has computed is only read again.
 
 An entry is found by the content of its frame and by the weights of the network, so it can be stale
 by no mistake: the same video, frame and crop give the same pixels, another crop or a flip others.
@@ -26,12 +26,13 @@ class FeatureStore:
 
     Args:
         path: the file; made, with its folder, where it is missing.
+        key: of the config, which named it.
 
     Raises:
         ValueError: it cannot be opened, or is no such file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, key: str = "model.feature_cache") -> None:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,8 +45,7 @@ class FeatureStore:
             )
         except (OSError, sqlite3.Error) as error:
             raise ValueError(
-                f"model.feature_cache={path} cannot be used: {error}; name another file, or null "
-                "for none"
+                f"{key}={path} cannot be used: {error}; name another file, or null for none"
             ) from error
 
     def __deepcopy__(self, memo: object) -> FeatureStore:

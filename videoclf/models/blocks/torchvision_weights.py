@@ -65,15 +65,22 @@ def published_weights(name: str) -> Mapping[str, torch.Tensor]:
     """Return weights that torchvision publishes, such as `R3D_18_Weights.KINETICS400_V1`.
 
     Raises:
-        ValueError: they are not in torch hub's cache and cannot be fetched.
+        ValueError: torchvision has no such weights, or they are not in torch hub's cache and cannot
+            be fetched.
     """
     try:
-        weights: Mapping[str, torch.Tensor] = get_weight(name).get_state_dict(
-            progress=False, check_hash=True
-        )
+        found = get_weight(name)
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"model.pretrained={name} names no weights of torchvision; "
+            "some that do: Swin3D_T_Weights.KINETICS400_V1"
+        ) from error
+    try:
+        weights: Mapping[str, torch.Tensor] = found.get_state_dict(progress=False, check_hash=True)
     except URLError as error:
         raise ValueError(
-            f"model.pretrained=true needs torchvision's {name}, which cannot be fetched "
-            f"({error.reason}); run once where there is a network, or set model.pretrained=false"
+            f"model.pretrained needs torchvision's {name}, which cannot be fetched "
+            f"({error.reason}); run once where there is a network, or set model.pretrained=false, "
+            "null where it takes a name"
         ) from error
     return weights

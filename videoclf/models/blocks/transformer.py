@@ -8,6 +8,7 @@ Image is Worth 16x16 Words", equations 2 and 3; stochastic depth: Huang et al. 2
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from timm.layers import DropPath
 from torch import nn
 from torch.nn import functional as F
@@ -43,13 +44,17 @@ class SelfAttention(nn.Module):
 
     def heads(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Project tokens (B, N, D) to queries, keys and values, each (B, heads, N, D / heads)."""
-        split = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, d)
-        query, key, value = split.permute(2, 0, 3, 1, 4)
+        query, key, value = rearrange(
+            self.qkv(tokens),
+            "b n (three heads d) -> three b heads n d",
+            three=3,
+            heads=self.num_heads,
+        )
         return query, key, value
 
     def join(self, mixed: torch.Tensor) -> torch.Tensor:
         """Join the heads, (B, heads, N, D / heads) -> (B, N, D)."""
-        joined: torch.Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        joined: torch.Tensor = self.proj(rearrange(mixed, "b heads n d -> b n (heads d)"))
         return joined
 
 

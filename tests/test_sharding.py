@@ -1,0 +1,152 @@
+"""`trainer=fsdp` and `trainer=ddp` as users run them, held against one process."""
+
+import json
+
+import pytest
+import torch
+from pytorch_lightning.strategies import SingleDeviceStrategy
+
+from tests.conftest import run_script, train_tiny
+from tests.models.contract import configured
+from tests.transforms.examples import standard
+from videoclf.checkpoints import load
+from videoclf.data.datamodule import VideoDataModule
+from videoclf.data.manifest import Manifest
+from videoclf.errors import ConfigError
+from videoclf.evaluation.views import Views
+from videoclf.reports.metrics_csv import read_metrics
+from videoclf.samplers.dense import DenseSampler
+from videoclf.sharding import are_finite, shard, sharding_callbacks
+
+SHARDED = {"strategy": {"_target_": "videoclf.sharding.FullySharded"}}
+PAIR = ("trainer.devices=2", "trainer.accelerator=cpu")
+#: Ten steps, each followed by a validation; no batch norm, no dropout; rates of six depths
+SETTINGS = (
+    "model=timesformer_small",
+    "model.width=48",
+    "model.depth=2",
+    "data.num_train=16",
+    "data.batch_size=16",
+    "trainer.max_epochs=10",
+    "optimizer.layer_decay=0.75",
+    "optimizer.weight_decay=0.05",
+    "checkpoint.monitor=val/video_loss",
+    "checkpoint.mode=min",
+)
+
+
+def trained(folder, *arguments):
+    finished = train_tiny(folder, *SETTINGS, *arguments)
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("alone") / "run")
+
+
+def losses(folder):
+    steps = read_metrics(folder / "metrics.csv")["val/video_loss"]
+    assert len(steps) == 10
+    return [value for _, value in steps]
+
+
+def assert_same_training(folder, other):
+    """Losses after each of ten steps, and the weights at the end."""
+    assert losses(folder) == pytest.approx(losses(other), abs=1e-5)
+    weights, others = (
+        load(each / "checkpoints" / "last.ckpt")["state_dict"] for each in (folder, other)
+    )
+    assert weights.keys() == others.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(value, others[name], atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_two_processes_equal_one(alone, tmp_path):
+    pair = trained(tmp_path / "ddp", "trainer=ddp", *PAIR, "data.batch_size=8")
+    assert_same_training(alone, pair)
+
+
+def test_shares_of_a_model_equal_the_whole(alone, tmp_path):
+    """Whole tensors in its checkpoints: any run and any evaluation reads them."""
+    pair = trained(tmp_path / "fsdp", "trainer=fsdp", *PAIR, "data.batch_size=8")
+    assert_same_training(alone, pair)
+    best = pair / "checkpoints" / "best.ckpt"
+    evaluated = run_script(
+        "evaluate.py",
+        f"checkpoint={best}",
+        "views.num_clips=2",
+        f"run_dir={tmp_path / 'again'}",
+        cwd=tmp_path,
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    first, second = (
+        json.loads((folder / "results.json").read_text())["metrics"]
+        for folder in (pair, tmp_path / "again")
+    )
+    assert first == pytest.approx(second)
+
+
+def test_other_strategies_leave_a_model_alone():
+    model = configured("timesformer_small")
+    shard(model, SingleDeviceStrategy(torch.device("cpu")))
+    assert all(type(parameter) is torch.nn.Parameter for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ema_decay": 0.9}, "ema_decay=0.9 averages whole weights, and trainer=fsdp shards them"),
+        ({"data": {"max_unreadable": 3}}, "data.max_unreadable=3 lets a rank skip a step"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused_by_name(changes, message):
+    config = {"trainer": SHARDED, "ema_decay": None, "data": {"max_unreadable": 0}, **changes}
+    with pytest.raises(ConfigError, match=message):
+        sharding_callbacks(config, training=True)
+    assert len(sharding_callbacks(config, training=False)) == 1
+    assert sharding_callbacks({**config, "trainer": {"strategy": "ddp"}}, training=True) == []
+
+
+def test_a_model_that_lists_no_blocks_is_refused_by_name(tmp_path):
+    finished = train_tiny(tmp_path / "run", "trainer=fsdp", *PAIR, "data.batch_size=4")
+    assert finished.returncode == 2, finished.stderr
+    assert "trainer=fsdp: SlowFusion has no method `layers`" in finished.stderr
+    assert "use trainer=ddp" in finished.stderr
+
+
+def test_gradients_that_are_not_finite_are_found():
+    gradients = [torch.ones(2), torch.tensor([1.0, torch.inf]), torch.zeros(0), torch.tensor(2.0)]
+    assert are_finite(gradients).tolist() == [True, False, True, True]
+
+
+def test_a_loader_made_before_the_checkpoint_is_read_begins_where_the_run_stopped(tmp_path):
+    """Lightning counts the steps, and so makes the loader, before it reads a sharded checkpoint."""
+    data = VideoDataModule(
+        manifest=Manifest.from_columns(
+            class_names=["a"],
+            paths=[f"{number}.mp4" for number in range(8)],
+            labels=[(0,)] * 8,
+            subsets=["train"] * 8,
+            starts=[None] * 8,
+            ends=[None] * 8,
+        ),
+        folder=tmp_path,
+        reader="pyav",
+        sampler=DenseSampler(num_frames=4, stride=1, fps=None, padding="last"),
+        transform=standard(),
+        views=Views(num_clips=1, num_crops=1, average="probabilities"),
+        batch_size=2,
+        clips_per_video=1,
+        num_workers=0,
+        seed=0,
+    )
+    batches = data.train_dataloader().batch_sampler
+    batches.set_epoch(1)
+    whole = list(batches)
+    saved = {"epoch": 1, "batch": 3, "global_batch_size": 2, "wait_seconds": 0.0}
+    data.load_state_dict(saved)
+    assert list(batches) == whole[3:]
+    batches.set_epoch(2)
+    assert len(list(batches)) == 4
