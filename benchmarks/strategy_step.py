@@ -24,10 +24,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from videoclf.assembly import lay_channels_last
 from videoclf.build import build
 from videoclf.cli.composing import build_data, compose_train
 from videoclf.config import plain
-from videoclf.run import lay_channels_last
 
 WARM_UP, MEASURED = 2, 3  # steps
 

@@ -17,10 +17,10 @@ from timing import interleaved, ratio_row
 from torch import nn
 from torchvision.models import video
 
+from videoclf.assembly import lay_channels_last
 from videoclf.build import build
 from videoclf.cli.composing import compose_train
 from videoclf.config import plain
-from videoclf.run import lay_channels_last
 
 NETWORKS = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d")
 #: Clips, frames and pixels of a batch; torchvision's S3D takes nothing smaller than its last.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import errno
-import inspect
 import json
 import logging
 import multiprocessing
@@ -18,37 +17,23 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pytorch_lightning as pl
 import torch
 import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ProgressBar
-from torch import nn
 
-from videoclf.build import build, find_target
-from videoclf.checkpoints import SealedCheckpointIO, load_model
-from videoclf.data.datamodule import VideoDataModule
-from videoclf.data.from_config import build_datamodule
-from videoclf.data.manifest import Manifest
+from videoclf.assembly import Parts, assemble
+from videoclf.checkpoints import load_model
 from videoclf.ensemble import join_members
 from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError
 from videoclf.evaluation.evaluator import Evaluation, evaluate
-from videoclf.freezing import freeze_part
-from videoclf.init_from import start_from
 from videoclf.launch import error_file
 from videoclf.parent import die_with_parent
-from videoclf.progress import progress_callback
-from videoclf.reports.environment import collect_environment
 from videoclf.reports.writer import write_results
-from videoclf.save_points import SavePoints
-from videoclf.sharding import sharding_callbacks
 from videoclf.stop_signals import Stopped, StopSignals
-from videoclf.tasks.video_task import VideoTask
 
 #: Warnings of others that tell our users nothing, each by its exact beginning and with the reason.
 QUIET = (
@@ -70,16 +55,6 @@ QUIET = (
 
 #: Errors of the system that mean: this place cannot be written to.
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a config builds."""
-
-    datamodule: VideoDataModule
-    task: VideoTask
-    trainer: pl.Trainer
-    save_points: SavePoints | None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -160,127 +135,6 @@ def test(config: Mapping[str, Any], folder: Path, parts: Parts, began: float) ->
     views = len(evaluation.scores.rows) * parts.datamodule.views["test"].num_views
     timing = {"clips_per_second": views / evaluation.seconds}
     report(config, folder, parts, evaluation, began, timing)
-
-
-def assemble(
-    config: Mapping[str, Any],
-    folder: Path,
-    *,
-    training: bool,
-    stop: StopSignals,
-    began: float,
-    resume_from: Path | None,
-) -> Parts:
-    """Build everything that a resolved config names, data first, the model before the trainer."""
-    pl.seed_everything(config["seed"], verbose=False)
-    trusted = config["trusted_packages"]
-
-    def make(group: str, **runtime: Any) -> Any:
-        return build(config[group], name=group, trusted_packages=trusted, **runtime)
-
-    data = config["data"]
-    manifest = Manifest.open(config["manifest"]["path"])
-    datamodule = build_datamodule(config, manifest=manifest, folder=Path(data["root"]))
-    model = make("model")
-    check_modalities(model, data["modalities"])
-    if training and getattr(model, "feature_cache", None) and not datamodule.transform.is_fixed:
-        raise ConfigError(
-            "model.feature_cache keeps the features of each frame, and this transform changes "
-            "frames at random; set transform=plain, or model.feature_cache=null"
-        )
-    known = {
-        "model": model,
-        "optimizer": make("optimizer"),
-        "num_classes": data["num_classes"],
-        "max_unreadable": data["max_unreadable"],
-    }
-    wanted = find_target(config["task"], name="task", trusted_packages=trusted)
-    wanted_names = getattr(wanted, "RUNTIME_ARGUMENTS", known)
-    task: VideoTask = make("task", **{name: known[name] for name in wanted_names})
-    learning: list[Callback] = []
-    if training and config["init_from"] is not None and resume_from is None:
-        said = start_from(
-            Path(config["init_from"]),
-            task.model,
-            class_names=data["class_names"],
-            allow_unmatched=config["init_from_allow_unmatched"],
-        )
-        if os.environ.get("RANK", "0") == "0":
-            sys.stderr.write(f"{said}\n")
-    if config.get("head"):
-        task.model = make("head", backbone=task.model)
-    if training:
-        learning += freeze_part(task.model, config["freeze"])
-        learning += make("lora").apply(task.model)
-        on_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
-        learning += make("batch_norm").apply(task.model, on_gpu=on_gpu)
-    lay_channels_last(task.model)
-    progress = progress_callback()
-    callbacks: list[Callback] = [progress, stop]
-    save_points: SavePoints | None = None
-    if training:
-        save_points = make("checkpoint").save_points(
-            folder / "checkpoints", seed=config["seed"], stop=stop, began=began
-        )
-        callbacks.append(save_points)
-        if config["ema_decay"] is not None:
-            callbacks.append(EMAWeightAveraging(decay=config["ema_decay"]))
-        callbacks += learning
-    callbacks += sharding_callbacks(config, training=training)
-    loggers = [
-        build(node, name=f"logger.{name}", trusted_packages=trusted)
-        for name, node in config.get("logger", {}).items()
-    ]
-    devices, ranks = config["trainer"]["devices"], int(os.environ.get("WORLD_SIZE", "1"))
-    steps = len(datamodule.rows("train")) // (data["batch_size"] * ranks) if training else 1
-    trainer = make(
-        "trainer",
-        devices=ranks if devices == "auto" else devices,
-        log_every_n_steps=max(1, min(steps, config["trainer"]["log_every_n_steps"])),
-        logger=loggers or False,
-        callbacks=callbacks,
-        plugins=[SealedCheckpointIO(_description(config))],
-        default_root_dir=str(folder),
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        enable_progress_bar=isinstance(progress, ProgressBar),
-        enable_checkpointing=training,
-    )
-    return Parts(datamodule, task, trainer, save_points)
-
-
-def lay_channels_last(model: nn.Module) -> None:
-    """Lay filters out as clips arrive, channels last, which spares every layer a reordering."""
-    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for parameter in model.parameters():
-        if parameter.ndim in layouts:
-            parameter.data = parameter.data.contiguous(memory_format=layouts[parameter.ndim])
-
-
-def check_modalities(model: nn.Module, modalities: Sequence[str]) -> None:
-    """Hold the arguments of a model's `forward` against the modalities of the data.
-
-    Raises:
-        ConfigError: the model wants others.
-    """
-    wanted = list(inspect.signature(model.forward).parameters)
-    if wanted != list(modalities):
-        raise ConfigError(
-            f"{type(model).__name__}.forward takes {', '.join(wanted)}, but "
-            f"data.modalities={list(modalities)}; set data.modalities=[{','.join(wanted)}] "
-            "or choose another model"
-        )
-
-
-def _description(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What travels with every checkpoint."""
-    return {
-        "config": dict(config),
-        "classes": config["data"]["class_names"],
-        "manifest_sha256": config["manifest"]["sha256"],
-        "environment": collect_environment("unknown"),
-    }
 
 
 def report(

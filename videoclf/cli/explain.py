@@ -127,6 +127,7 @@ def _load(
     from omegaconf import OmegaConf
 
     from videoclf import checkpoint_file
+    from videoclf.assembly import check_modalities
     from videoclf.build import build
     from videoclf.checkpoints import load_model
     from videoclf.cli.composing import compose_evaluate
@@ -134,7 +135,6 @@ def _load(
     from videoclf.data.from_config import build_datamodule
     from videoclf.data.manifest import Manifest
     from videoclf.models.blocks.class_head import class_head
-    from videoclf.run import check_modalities
 
     classes = checkpoint_file.describe(checkpoint)["classes"]
     quoted = str(checkpoint).replace("\\", "\\\\").replace('"', '\\"')

@@ -128,9 +128,9 @@ def _model(settings: dict[str, Any], device: str | None) -> nn.Module:
     """Build the model with the checkpoint's weights, or as it starts."""
     import torch
 
+    from videoclf.assembly import check_modalities, lay_channels_last
     from videoclf.build import build
     from videoclf.checkpoints import load_model
-    from videoclf.run import check_modalities, lay_channels_last
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings["seed"])

@@ -1,0 +1,194 @@
+"""From a resolved config to what a rank runs: loaders, task and trainer.
+
+The order is fixed: data first, then the model, whose arguments are held against them; then its
+start weights, its head, what of it learns; the trainer last.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ProgressBar
+from torch import nn
+
+from videoclf.build import build, find_target
+from videoclf.checkpoints import SealedCheckpointIO
+from videoclf.data.datamodule import VideoDataModule
+from videoclf.data.from_config import build_datamodule
+from videoclf.data.manifest import Manifest
+from videoclf.errors import ConfigError
+from videoclf.freezing import freeze_part
+from videoclf.init_from import start_from
+from videoclf.progress import progress_callback
+from videoclf.reports.environment import collect_environment
+from videoclf.save_points import SavePoints
+from videoclf.sharding import sharding_callbacks
+from videoclf.stop_signals import StopSignals
+from videoclf.tasks.video_task import VideoTask
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a config builds."""
+
+    datamodule: VideoDataModule
+    task: VideoTask
+    trainer: pl.Trainer
+    save_points: SavePoints | None
+
+
+def assemble(
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    training: bool,
+    stop: StopSignals,
+    began: float,
+    resume_from: Path | None,
+) -> Parts:
+    """Build everything that a resolved config names."""
+    pl.seed_everything(config["seed"], verbose=False)
+    datamodule = build_datamodule(
+        config,
+        manifest=Manifest.open(config["manifest"]["path"]),
+        folder=Path(config["data"]["root"]),
+    )
+    task = _task(config, datamodule, training=training)
+    if training and config["init_from"] is not None and resume_from is None:
+        said = start_from(
+            Path(config["init_from"]),
+            task.model,
+            class_names=config["data"]["class_names"],
+            allow_unmatched=config["init_from_allow_unmatched"],
+        )
+        if os.environ.get("RANK", "0") == "0":
+            sys.stderr.write(f"{said}\n")
+    if config.get("head"):
+        task.model = _make(config, "head", backbone=task.model)
+    progress = progress_callback()
+    callbacks: list[Callback] = [progress, stop]
+    save_points: SavePoints | None = None
+    if training:
+        learning = _choose_what_learns(config, task.model)
+        save_points = _make(config, "checkpoint").save_points(
+            folder / "checkpoints", seed=config["seed"], stop=stop, began=began
+        )
+        callbacks.append(save_points)
+        if config["ema_decay"] is not None:
+            callbacks.append(EMAWeightAveraging(decay=config["ema_decay"]))
+        callbacks += learning
+    lay_channels_last(task.model)
+    callbacks += sharding_callbacks(config, training=training)
+    trainer = _trainer(config, folder, datamodule, callbacks, progress, training=training)
+    return Parts(datamodule, task, trainer, save_points)
+
+
+def _make(config: Mapping[str, Any], group: str, **runtime: Any) -> Any:
+    trusted = config["trusted_packages"]
+    return build(config[group], name=group, trusted_packages=trusted, **runtime)
+
+
+def _task(config: Mapping[str, Any], datamodule: VideoDataModule, *, training: bool) -> VideoTask:
+    """Build the model, and the task around it with what it asks for."""
+    data = config["data"]
+    model = _make(config, "model")
+    check_modalities(model, data["modalities"])
+    if training and getattr(model, "feature_cache", None) and not datamodule.transform.is_fixed:
+        raise ConfigError(
+            "model.feature_cache keeps the features of each frame, and this transform changes "
+            "frames at random; set transform=plain, or model.feature_cache=null"
+        )
+    known = {
+        "model": model,
+        "optimizer": _make(config, "optimizer"),
+        "num_classes": data["num_classes"],
+        "max_unreadable": data["max_unreadable"],
+    }
+    target = find_target(config["task"], name="task", trusted_packages=config["trusted_packages"])
+    names = getattr(target, "RUNTIME_ARGUMENTS", known)
+    task: VideoTask = _make(config, "task", **{name: known[name] for name in names})
+    return task
+
+
+def _choose_what_learns(config: Mapping[str, Any], model: nn.Module) -> list[Callback]:
+    """Freeze, adapt and set the batch norms as the config says."""
+    learning = freeze_part(model, config["freeze"])
+    learning += _make(config, "lora").apply(model)
+    on_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
+    learning += _make(config, "batch_norm").apply(model, on_gpu=on_gpu)
+    return learning
+
+
+def _trainer(
+    config: Mapping[str, Any],
+    folder: Path,
+    datamodule: VideoDataModule,
+    callbacks: list[Callback],
+    progress: Callback,
+    *,
+    training: bool,
+) -> pl.Trainer:
+    loggers = [
+        build(node, name=f"logger.{name}", trusted_packages=config["trusted_packages"])
+        for name, node in config.get("logger", {}).items()
+    ]
+    devices, ranks = config["trainer"]["devices"], int(os.environ.get("WORLD_SIZE", "1"))
+    videos_a_step = config["data"]["batch_size"] * ranks
+    steps = len(datamodule.rows("train")) // videos_a_step if training else 1
+    trainer: pl.Trainer = _make(
+        config,
+        "trainer",
+        devices=ranks if devices == "auto" else devices,
+        log_every_n_steps=max(1, min(steps, config["trainer"]["log_every_n_steps"])),
+        logger=loggers or False,
+        callbacks=callbacks,
+        plugins=[SealedCheckpointIO(_description(config))],
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_progress_bar=isinstance(progress, ProgressBar),
+        enable_checkpointing=training,
+    )
+    return trainer
+
+
+def lay_channels_last(model: nn.Module) -> None:
+    """Lay filters out as clips arrive, channels last, which spares every layer a reordering."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in model.parameters():
+        if parameter.ndim in layouts:
+            parameter.data = parameter.data.contiguous(memory_format=layouts[parameter.ndim])
+
+
+def check_modalities(model: nn.Module, modalities: Sequence[str]) -> None:
+    """Hold the arguments of a model's `forward` against the modalities of the data.
+
+    Raises:
+        ConfigError: the model wants others.
+    """
+    wanted = list(inspect.signature(model.forward).parameters)
+    if wanted != list(modalities):
+        raise ConfigError(
+            f"{type(model).__name__}.forward takes {', '.join(wanted)}, but "
+            f"data.modalities={list(modalities)}; set data.modalities=[{','.join(wanted)}] "
+            "or choose another model"
+        )
+
+
+def _description(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What travels with every checkpoint."""
+    return {
+        "config": dict(config),
+        "classes": config["data"]["class_names"],
+        "manifest_sha256": config["manifest"]["sha256"],
+        "environment": collect_environment("unknown"),
+    }
