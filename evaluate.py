@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what went wrong instead of printing it
 
@@ -18,23 +20,36 @@ from omegaconf import DictConfig
 from videoclf import launch
 from videoclf.config import CONF, default_name, prepare, run_entry_point, write_config
 from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options
+from videoclf.errors import ConfigError
 from videoclf.members import evaluate_members
+from videoclf.outer_launcher import agreed, find_place
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
 def evaluate(config: DictConfig) -> None:
     """One job: everything that needs no torch, then the ranks as fresh processes."""
     began = time.time()
-    ranks = launch.count_ranks(config.trainer)
-    with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
-        prepared = align_classes(prepare(config, folder, ranks=ranks, subsets=(config.subset,)))
-        write_config(prepared, folder)
+    place = find_place()
+    ranks = launch.count_ranks(config.trainer, place)
+
+    if config.members and place is not None:
+        raise ConfigError("an ensemble is evaluated from one process; leave the launcher out")
+    prepared: dict[str, Any] = {}
+
+    def make_folder() -> dict[str, str]:
+        with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
+            own = prepare(config, folder, ranks=ranks, place=place, subsets=(config.subset,))
+            prepared.update(align_classes(own))
+            write_config(prepared, folder)
+        return {"folder": str(folder)}
+
+    folder = Path(agreed(place, make_folder)["folder"])
     if config.members:
         evaluated = evaluate_members(folder, prepared, ranks=ranks, began=began)
         write_config({**prepared, "member_folders": evaluated}, folder)
         launch.start(folder, "ensemble", ranks=1, began=began)
     else:
-        launch.start(folder, "evaluate", ranks=ranks, began=began)
+        launch.start(folder, "evaluate", ranks=ranks, began=began, place=place)
 
 
 def main() -> None:

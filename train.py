@@ -2,6 +2,7 @@
 
 python train.py [model=slow_fusion] [data=moving_shapes] [key=value ...] [-m for a sweep]
 python train.py resume=<run folder>
+torchrun --nproc-per-node=8 train.py ...
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from videoclf.config import (
     CONF,
     changes_beside,
     default_name,
+    in_sweep,
     prepare,
     run_entry_point,
     write_config,
 )
+from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import resume
 
 
@@ -32,14 +35,21 @@ from videoclf.resume import resume
 def train(config: DictConfig) -> None:
     """One job: everything that needs no torch, then the ranks as fresh processes."""
     began = time.time()
+    place = find_place()
     if config.resume is not None:
-        resume(Path(config.resume), changes_beside("resume"), began=began)
+        resume(Path(config.resume), changes_beside("resume"), began=began, place=place)
         return
-    ranks = launch.count_ranks(config.trainer)
-    with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
-        write_config(prepare(config, folder, ranks=ranks, subsets=("train", "val")), folder)
-    with launch.claimed(folder):
-        launch.start(folder, "train", ranks=ranks, began=began)
+    ranks = launch.count_ranks(config.trainer, place, in_sweep=in_sweep())
+
+    def make_folder() -> dict[str, str]:
+        with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
+            prepared = prepare(config, folder, ranks=ranks, place=place, subsets=("train", "val"))
+            write_config(prepared, folder)
+        return {"folder": str(folder)}
+
+    folder = Path(agreed(place, make_folder)["folder"])
+    with launch.claimed(folder, place):
+        launch.start(folder, "train", ranks=ranks, began=began, place=place)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from videos import encode_scene
 
 from videoclf.data.dataset import VideoDataset
 from videoclf.samplers.dense import DenseSampler
+from videoclf.samplers.positions import Positions
 from videoclf.types import Sample
 
 CLIPS_PER_VIDEO = 4
@@ -38,7 +39,9 @@ class ListedClips:
         self.next += 1
         return self.clips[(self.next - 1) % len(self.clips)]
 
-    def eval_clips(self, length: int, fps: float, num_clips: int) -> np.ndarray:
+    def eval_clips(
+        self, length: int, fps: float, num_clips: int, positions: Positions | None = None
+    ) -> np.ndarray:
         """Not asked for here."""
         raise NotImplementedError
 

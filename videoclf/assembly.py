@@ -140,13 +140,16 @@ def _trainer(
         build(node, name=f"logger.{name}", trusted_packages=config["trusted_packages"])
         for name, node in config.get("logger", {}).items()
     ]
-    devices, ranks = config["trainer"]["devices"], int(os.environ.get("WORLD_SIZE", "1"))
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    devices = config["trainer"]["devices"]
     videos_a_step = config["data"]["batch_size"] * ranks
     steps = len(datamodule.rows("train")) // videos_a_step if training else 1
     trainer: pl.Trainer = _make(
         config,
         "trainer",
-        devices=ranks if devices == "auto" else devices,
+        devices=ranks_here if devices == "auto" or ranks_here > 1 else devices,
+        num_nodes=ranks // ranks_here,
         log_every_n_steps=max(1, min(steps, config["trainer"]["log_every_n_steps"])),
         logger=loggers or False,
         callbacks=callbacks,

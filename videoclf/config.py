@@ -20,6 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -27,6 +28,7 @@ from videoclf.build import build, nearest
 from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError, VideoclfError, end_with
 from videoclf.log import show_log
+from videoclf.outer_launcher import Place
 from videoclf.reports.redaction import redact_command
 from videoclf.types import SUBSETS
 
@@ -136,6 +138,11 @@ def changes_beside(key: str) -> dict[str, Any]:
     }
 
 
+def in_sweep() -> bool:
+    """Return whether this job is one of several, started with -m."""
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
 def task_overrides() -> list[str]:
     """Return the overrides of this job as typed, `model=...` and the like, without Hydra's own."""
     return list(HydraConfig.get().overrides.task)
@@ -147,15 +154,21 @@ def command_line() -> str:
 
 
 def prepare(
-    config: DictConfig, folder: Path, *, ranks: int, subsets: Sequence[str]
+    config: DictConfig,
+    folder: Path,
+    *,
+    ranks: int,
+    subsets: Sequence[str],
+    place: Place | None = None,
 ) -> dict[str, Any]:
     """Check the data, build the manifest and resolve a config for the run in `folder`.
 
     Args:
         config: as composed.
         folder: of the run.
-        ranks: how many processes share the machine's cores.
+        ranks: how many processes, on all machines.
         subsets: parts of the data that the run reads.
+        place: among processes that another launcher has started.
 
     Raises:
         ConfigError: a wrong value or annotation, or one of the subsets is empty.
@@ -166,7 +179,7 @@ def prepare(
             raise ConfigError(f"subset={subset} is no part of the data{nearest(subset, SUBSETS)}")
     config = config.copy()
     if config.data.num_workers is None:
-        config.data.num_workers = loader_workers(ranks)
+        config.data.num_workers = loader_workers(place.local_world if place else ranks)
     config.run_dir = str(folder)
     config.name = config.name or default_name()
     data: VideoData = build(

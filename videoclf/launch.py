@@ -28,6 +28,7 @@ from typing import Any
 
 from videoclf import errors
 from videoclf.errors import ConfigError, DataError, StorageError, VideoclfError, WorkerError
+from videoclf.outer_launcher import Place, find_place
 
 #: Variables of an outer launcher, which the ranks must not inherit.
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK")
@@ -50,8 +51,15 @@ def count_gpus() -> int:
     return len([line for line in listed.stdout.splitlines() if line.startswith("GPU ")])
 
 
-def count_ranks(trainer: Mapping[str, Any]) -> int:
-    """Return how many processes a trainer config asks for on this machine.
+def count_ranks(
+    trainer: Mapping[str, Any], place: Place | None = None, *, in_sweep: bool = False
+) -> int:
+    """Return how many processes a run has: those of another launcher, or as its trainer asks.
+
+    Args:
+        trainer: its config.
+        place: among processes that another launcher has started.
+        in_sweep: whether the run is one job of several.
 
     Raises:
         ConfigError: devices that are not there, or an option that would fall back silently.
@@ -67,6 +75,9 @@ def count_ranks(trainer: Mapping[str, Any]) -> int:
             "trainer.precision=16-mixed needs a GPU, and none is used here; "
             "use trainer.precision=bf16-mixed or 32-true"
         )
+    if place is not None:
+        place.check_trainer(trainer, in_sweep=in_sweep)
+        return place.world
     if isinstance(devices, int):
         count = gpus if devices == -1 and gpus else devices
     elif devices == "auto":
@@ -75,6 +86,11 @@ def count_ranks(trainer: Mapping[str, Any]) -> int:
         count = len(devices)
     else:
         raise ConfigError(f"trainer.devices={devices!r} must be a number, a list or auto")
+    if trainer["num_nodes"] > 1:
+        raise ConfigError(
+            f"trainer.num_nodes={trainer['num_nodes']} needs a process a device on every machine: "
+            "start it by torchrun or srun (docs/cluster.md)"
+        )
     if count < 1 or (gpus and count > gpus):
         raise ConfigError(
             f"trainer.devices={devices} asks for {count} device(s), and {gpus or 'only CPUs'} "
@@ -125,12 +141,17 @@ def _make_folder(run_dir: str | None, name: str) -> Path:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, place: Place | None = None) -> Iterator[None]:
     """Keep a run folder for one command at a time; sweep what a killed one has left half written.
+
+    Of processes that another launcher has started, rank 0 does both.
 
     Raises:
         ConfigError: another command works on it.
     """
+    if place is not None and place.rank:
+        yield
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -161,17 +182,24 @@ def resume_command(folder: Path) -> str:
 
 
 def start(
-    folder: Path, kind: str, *, ranks: int, began: float, resume_from: Path | None = None
+    folder: Path,
+    kind: str,
+    *,
+    ranks: int,
+    began: float,
+    resume_from: Path | None = None,
+    place: Place | None = None,
 ) -> None:
-    """Run all ranks to their end.
+    """Run all ranks of this process to their end.
 
     Args:
         folder: of the run, with its `config.yaml`.
         kind: `train` or `evaluate`.
-        ranks: how many processes.
+        ranks: how many processes, on all machines.
         began: when the user's command began, seconds since the epoch; the run's wall time counts
             from here.
         resume_from: the run's checkpoint to go on from.
+        place: where another launcher has started a process a rank; this one starts its own only.
 
     Raises:
         VideoclfError: what the first rank that failed said, or `WorkerError` where it died.
@@ -185,8 +213,9 @@ def start(
 
     handled = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.signal(number, remember) for number in handled}
-    port = _free_port()
-    processes = [_start_rank(folder, command, rank, ranks, port, began) for rank in range(ranks)]
+    numbers = range(ranks) if place is None else [place.rank]
+    variables = _variables(folder, ranks) if place is None else [place.environment]
+    processes = [_start_rank(command, own, began) for own in variables]
     try:
         order = _watch(processes, received)
     finally:
@@ -201,31 +230,44 @@ def start(
         sys.stderr.write(f"stopped by {name}; {how}\n")
         raise SystemExit(128 + received[0])
     try:
-        _raise_first(folder, codes, order)
+        _raise_first(folder, dict(zip(numbers, codes, strict=True)), [numbers[k] for k in order])
     except VideoclfError as error:
         if kind == "train" and error.exit_code in MENDED_OUTSIDE:
             error.args = (f"{error}; then go on with: {resume_command(folder)}",)
         raise
 
 
-def _start_rank(
-    folder: Path, arguments: Sequence[str], rank: int, ranks: int, port: int, began: float
-) -> subprocess.Popen[bytes]:
-    environment = {k: v for k, v in os.environ.items() if k not in _LAUNCHER_VARIABLES}
-    environment["VIDEOCLF_BEGAN"] = str(began)
-    if ranks > 1:
-        environment |= {
+def _variables(folder: Path, ranks: int) -> list[dict[str, str]]:
+    """Return torchrun's variables for each of several ranks on this machine."""
+    if ranks == 1:
+        return [{}]
+    port = str(_free_port())
+    return [
+        {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
             "WORLD_SIZE": str(ranks),
             "LOCAL_WORLD_SIZE": str(ranks),
             "GROUP_RANK": "0",
             "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
+            "MASTER_PORT": port,
             "TORCHELASTIC_RUN_ID": folder.name,
         }
+        for rank in range(ranks)
+    ]
+
+
+def _start_rank(
+    arguments: Sequence[str], variables: Mapping[str, str], began: float
+) -> subprocess.Popen[bytes]:
+    environment = dict(os.environ)
+    if find_place() is None:  # variables of a launcher that has not started this process
+        environment = {k: v for k, v in environment.items() if k not in _LAUNCHER_VARIABLES}
+    environment |= {"VIDEOCLF_BEGAN": str(began), **variables}
+    ranks_here = int(environment.get("LOCAL_WORLD_SIZE", "1"))
+    if ranks_here > 1:
         cores = len(os.sched_getaffinity(0))
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // ranks)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // ranks_here)))
     command = [sys.executable, "-m", "videoclf.run", *arguments]
     # a process group of its own: Ctrl-C reaches the ranks once, through this process
     return subprocess.Popen(command, env=environment, start_new_session=True)
@@ -277,21 +319,21 @@ def error_file(folder: Path, rank: int) -> Path:
     return folder / f".error_rank{rank}.json"
 
 
-def _raise_first(folder: Path, codes: Sequence[int], order: Sequence[int]) -> None:
+def _raise_first(folder: Path, codes: Mapping[int, int], order: Sequence[int]) -> None:
     """Raise the error of the rank that failed first; the others mostly fail because of it."""
-    left = [error_file(folder, rank) for rank in range(len(codes))]
+    left = [error_file(folder, rank) for rank in codes]
     said = [json.loads(path.read_text()) for path in left if path.exists()]
     for path in left:
         path.unlink(missing_ok=True)
-    if not any(codes):
+    if not any(codes.values()):
         return
     kinds = {cls.__name__: cls for cls in vars(errors).values() if isinstance(cls, type)}
     named = [each for each in said if each["kind"] in kinds]
     first: dict[str, Any] | None = min(named or said, key=lambda each: each["time"], default=None)
-    if first is None and StorageError.exit_code in codes:
+    if first is None and StorageError.exit_code in codes.values():
         raise StorageError(f"nothing more can be written to {folder}: the disk is full; make room")
     if first is None:
-        rank = order[0] if order else next(rank for rank, code in enumerate(codes) if code)
+        rank = order[0] if order else next(rank for rank, code in codes.items() if code)
         code = codes[rank]
         how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
         raise WorkerError(

@@ -20,6 +20,7 @@ from videoclf.cache import atomic_write
 from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
 from videoclf.errors import CheckpointError, ConfigError, DataError
+from videoclf.outer_launcher import Place, agreed
 
 #: Settings that may be given beside `resume`: they change where and how fast, not what.
 CHANGEABLE = (
@@ -34,13 +35,16 @@ CHANGEABLE = (
 )
 
 
-def resume(folder: Path, changes: Mapping[str, Any], *, began: float) -> None:
+def resume(
+    folder: Path, changes: Mapping[str, Any], *, began: float, place: Place | None = None
+) -> None:
     """Continue a run to its end; say so where it has ended already.
 
     Args:
         folder: of the run.
         changes: settings given beside `resume`, by key.
         began: when the user's command began, seconds since the epoch.
+        place: among processes that another launcher has started.
 
     Raises:
         ConfigError: no folder of a training run, or a setting that would change the result.
@@ -49,24 +53,38 @@ def resume(folder: Path, changes: Mapping[str, Any], *, began: float) -> None:
     folder = folder.absolute()
     config = read_run(folder)
     check_changes(changes)
-    if is_finished(folder):
-        sys.stdout.write(f"{folder} is finished already; its results are in results.json\n")
-        return
-    with launch.claimed(folder):
-        checkpoint = newest_checkpoint(folder / "checkpoints")
-        changed = changed_config(config, folder, changes)
-        ranks = launch.count_ranks(changed["trainer"])
-        changed["data"]["batch_size"] = share_of_batch(config, ranks)
-        find_data(changed, moved="data.root" in changes)
-        with atomic_write(folder / "config.yaml") as temporary:
-            text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=100)
-            temporary.write_text(text, encoding="utf-8")
-        where = "the beginning; there is no checkpoint yet"
-        if checkpoint is not None:
-            at = checkpoint_file.describe(checkpoint)["progress"]
-            where = f"{checkpoint.name}: epoch {at['epoch'] + 1}, batch {at['batch'] + 1}"
-        sys.stderr.write(f"going on with {folder} from {where}\n")
-        launch.start(folder, "train", ranks=ranks, began=began, resume_from=checkpoint)
+    ranks = launch.count_ranks(changed_config(config, folder, changes)["trainer"], place)
+
+    def prepare_to_go_on() -> dict[str, str]:
+        if is_finished(folder):
+            sys.stdout.write(f"{folder} is finished already; its results are in results.json\n")
+            return {"checkpoint": "finished"}
+        return {"checkpoint": str(_write_changes(folder, config, changes, ranks) or "")}
+
+    with launch.claimed(folder, place):
+        checkpoint = agreed(place, prepare_to_go_on)["checkpoint"]
+        if checkpoint != "finished":
+            at = Path(checkpoint) if checkpoint else None
+            launch.start(folder, "train", ranks=ranks, began=began, resume_from=at, place=place)
+
+
+def _write_changes(
+    folder: Path, config: Mapping[str, Any], changes: Mapping[str, Any], ranks: int
+) -> Path | None:
+    """Write the config of the rest of a run; return the checkpoint to go on from, if any."""
+    checkpoint = newest_checkpoint(folder / "checkpoints")
+    changed = changed_config(config, folder, changes)
+    changed["data"]["batch_size"] = share_of_batch(config, ranks)
+    find_data(changed, moved="data.root" in changes)
+    with atomic_write(folder / "config.yaml") as temporary:
+        text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=100)
+        temporary.write_text(text, encoding="utf-8")
+    where = "the beginning; there is no checkpoint yet"
+    if checkpoint is not None:
+        at = checkpoint_file.describe(checkpoint)["progress"]
+        where = f"{checkpoint.name}: epoch {at['epoch'] + 1}, batch {at['batch'] + 1}"
+    sys.stderr.write(f"going on with {folder} from {where}\n")
+    return checkpoint
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -56,12 +57,16 @@ class Sample:
 
     Each array of `clips` is uint8 (V, T, H, W, C): V views of T frames; training has V clips of
     one video, evaluation V = clips x crops. `epoch` and `index` seed the device's augmentation.
+    In evaluation `seconds` is the length of the record and `motion` the mean absolute difference
+    of successive frames of its middle clip, in [0, 1]; NaN where unknown.
     """
 
     clips: Mapping[str, np.ndarray]
     labels: tuple[int, ...]
     epoch: int
     index: int
+    seconds: float = math.nan
+    motion: float = math.nan
 
     def __post_init__(self) -> None:
         for modality, clip in self.clips.items():
@@ -91,7 +96,8 @@ class Batch:
     After the device transform the inputs are float (B * V, C, T, H, W). `labels` is int64 (B, L),
     padded with -1; `epochs`, `indices` (rows of the manifest) and `num_views` describe its rows.
     Unreadable records are listed, not replaced: B counts the readable ones, and may be 0. `mix`
-    says which clips the device transform has mixed; None is none.
+    says which clips the device transform has mixed; None is none. `seconds` and `motion`, float32
+    (B,), are those of the samples; None where nobody asked.
     """
 
     inputs: Mapping[str, torch.Tensor]
@@ -101,6 +107,8 @@ class Batch:
     num_views: int
     unreadable: tuple[Unreadable, ...] = ()
     mix: Mix | None = None
+    seconds: torch.Tensor | None = None
+    motion: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.indices.shape[0])

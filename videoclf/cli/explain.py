@@ -126,21 +126,16 @@ def _load(
     """Build the model with its weights, and what reads clips as its evaluation does."""
     from omegaconf import OmegaConf
 
-    from videoclf import checkpoint_file
     from videoclf.assembly import check_modalities
     from videoclf.build import build
     from videoclf.checkpoints import load_model
-    from videoclf.cli.composing import compose_evaluate
+    from videoclf.cli.trained import compose_checkpoint
     from videoclf.config import plain
     from videoclf.data.from_config import build_datamodule
     from videoclf.data.manifest import Manifest
     from videoclf.models.blocks.class_head import class_head
 
-    classes = checkpoint_file.describe(checkpoint)["classes"]
-    quoted = str(checkpoint).replace("\\", "\\\\").replace('"', '\\"')
-    config = compose_evaluate([*overrides, f'checkpoint="{quoted}"'])
-    OmegaConf.update(config, "data.num_classes", len(classes))
-    OmegaConf.update(config, "data.class_names", list(classes))
+    config = compose_checkpoint(checkpoint, overrides)
     OmegaConf.update(config, "data.num_workers", 0)
     settings = plain(config)
     trusted = settings["trusted_packages"]
@@ -154,7 +149,8 @@ def _load(
         model = _without_probe(checkpoint, model, settings)
     else:
         load_model(checkpoint, model)
-    nothing = Manifest.from_columns(class_names=classes, paths=[], labels=[], subsets=[])
+    names = settings["data"]["class_names"]
+    nothing = Manifest.from_columns(class_names=names, paths=[], labels=[], subsets=[])
     return model, build_datamodule(settings, manifest=nothing, folder=Path()), settings
 
 

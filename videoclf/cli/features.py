@@ -16,7 +16,6 @@ from videoclf.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-    from torch import nn
 
     from videoclf.data.manifest import Manifest
 
@@ -59,6 +58,7 @@ def run(
     from videoclf.cli.stopping import stoppable
     from videoclf.config import plain
     from videoclf.data.from_config import build_datamodule
+    from videoclf.predicting.network import build_network
     from videoclf.tools.features import SCHEMA, Extraction
     from videoclf.tools.journal import Journal
 
@@ -68,7 +68,7 @@ def run(
     config, manifest, folder = _compose(words, root)
     rows = _rows(manifest, subset)
     settings = plain(config)
-    model = _model(settings, device)
+    model = build_network(settings, device)
     datamodule = build_datamodule(settings, manifest=manifest, folder=folder)
     about = _about(settings, manifest, precision)
     place = output.with_name(f"{output.name}.journal")
@@ -122,30 +122,6 @@ def _rows(manifest: Manifest, subset: str) -> Any:
     if subset not in SUBSETS:
         raise ConfigError(f"--subset={subset} is none of {', '.join((*SUBSETS, 'all'))}")
     return np.sort(manifest.rows(subset).to_numpy(zero_copy_only=False))
-
-
-def _model(settings: dict[str, Any], device: str | None) -> nn.Module:
-    """Build the model with the checkpoint's weights, or as it starts."""
-    import torch
-
-    from videoclf.assembly import check_modalities, lay_channels_last
-    from videoclf.build import build
-    from videoclf.checkpoints import load_model
-
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(settings["seed"])
-    trusted = settings["trusted_packages"]
-    model: nn.Module = build(settings["model"], name="model", trusted_packages=trusted)
-    check_modalities(model, settings["data"]["modalities"])
-    if settings.get("head"):
-        model = build(settings["head"], name="head", trusted_packages=trusted, backbone=model)
-    if "checkpoint_file" in settings:
-        load_model(Path(settings["checkpoint_file"]), model)
-    lay_channels_last(model)
-    try:
-        return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device={device} cannot be used: {error}") from error
 
 
 def _about(settings: dict[str, Any], manifest: Manifest, precision: str) -> dict[str, Any]:

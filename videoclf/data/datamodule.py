@@ -94,14 +94,14 @@ class VideoDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         transform.check_crops(views.num_crops)
+        views.sizes(transform.resize_pixels, transform.crop_pixels)
         transform.check_modalities(modalities)
         self.manifest = manifest
         self.folder = folder
         self.open_video = reader_class(reader)
         self.sampler = sampler
         self.transform = transform
-        self.views = {"val": Views(num_clips=1, num_crops=1, average=views.average)}
-        self.views["test"] = views
+        self.views = {"val": views.one_view(), "test": views}
         self.batch_size = batch_size
         self.clips_per_video = clips_per_video
         self.num_workers = num_workers

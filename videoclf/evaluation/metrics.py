@@ -9,10 +9,14 @@ from __future__ import annotations
 import torch
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
+    multiclass_calibration_error,
     multiclass_confusion_matrix,
 )
 
 from videoclf.evaluation.scores import Scores
+
+#: Of the calibration error and the reliability diagram.
+NUM_BINS = 15
 
 
 def video_metrics(scores: Scores, *, num_classes: int, protocol: str) -> dict[str, float]:
@@ -34,6 +38,26 @@ def video_metrics(scores: Scores, *, num_classes: int, protocol: str) -> dict[st
         named |= {f"{name}_{protocol}_listed": value for name, value in listed.items()}
         named |= {f"{name}_{protocol}_available": value for name, value in available.items()}
     return named
+
+
+def calibration_metrics(scores: Scores, *, num_classes: int, protocol: str) -> dict[str, float]:
+    """Return `video_ece_10x3`: the expected calibration error of the available videos.
+
+    The mean distance of confidence from accuracy over 15 bins of equal width, by their videos. A
+    missing video has no confidence, so that there is no such number over the listed ones.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+    """
+    seen = scores.available
+    name = f"video_ece_{protocol}"
+    if num_classes == 1 or not bool(seen.any()):
+        return {} if num_classes == 1 else {name: float("nan")}
+    # beyond [0, 1], by rounding alone, torchmetrics would take them for logits
+    probabilities = scores.probabilities[seen].clamp(0, 1)
+    error = multiclass_calibration_error(
+        probabilities, scores.labels[seen], num_classes=num_classes, n_bins=NUM_BINS, norm="l1"
+    )
+    return {name: float(error)}
 
 
 def confusion(scores: Scores, *, num_classes: int) -> torch.Tensor:

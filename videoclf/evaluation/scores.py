@@ -6,8 +6,8 @@ result is the same on one process or many.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -25,11 +25,13 @@ class ShardScores:
         rows: int64 (n,), rows of the manifest.
         probabilities: float32 (n, K).
         unreadable: records that could not be read.
+        columns: what else is known of each video, (n, ...) by name, see `Scores`.
     """
 
     rows: torch.Tensor
     probabilities: torch.Tensor
     unreadable: tuple[Unreadable, ...]
+    columns: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Scores:
         probabilities: float32 (N, K); rows of missing videos are NaN.
         available: bool (N,).
         unreadable: the missing ones that were tried, with the reason.
+        columns: what else is known, by name: `ranks` int32 (N, clips), how many classes come before
+            the true one after the first 1, 2, ... clips in `clip_order`; `seconds` and `motion`
+            float32 (N,), as of `Sample`; `views` float32 (N, V, K), each view's own probabilities,
+            where they are kept. Missing videos have -1 or NaN.
     """
 
     rows: torch.Tensor
@@ -49,6 +55,7 @@ class Scores:
     probabilities: torch.Tensor
     available: torch.Tensor
     unreadable: tuple[Unreadable, ...]
+    columns: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def num_missing(self) -> int:
@@ -70,10 +77,17 @@ def join(
     probabilities = torch.full((len(rows), num_classes), float("nan"))
     available = torch.zeros(len(rows), dtype=torch.bool)
     unreadable: dict[int, Unreadable] = {}
+    columns: dict[str, torch.Tensor] = {}
     for shard in shards:
         places = torch.from_numpy(np.searchsorted(rows, shard.rows.numpy()))
         probabilities[places] = shard.probabilities
         available[places] = True
+        for name, values in shard.columns.items():
+            if name not in columns:
+                missing = float("nan") if values.is_floating_point() else -1
+                shape = (len(rows), *values.shape[1:])
+                columns[name] = torch.full(shape, missing, dtype=values.dtype)
+            columns[name][places] = values
         unreadable.update({record.index: record for record in shard.unreadable})
     return Scores(
         rows=torch.tensor(rows),
@@ -81,7 +95,26 @@ def join(
         probabilities=probabilities,
         available=available,
         unreadable=tuple(unreadable[index] for index in sorted(unreadable)),
+        columns=columns,
     )
+
+
+def true_class_ranks(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Count the classes that come before the true one: top-k is right where fewer than k do.
+
+    Of equally probable classes the first comes first, as `argmax` has it.
+
+    Args:
+        probabilities: float (..., K).
+        labels: int64 (...).
+
+    Returns:
+        int32 (...).
+    """
+    own = probabilities.gather(-1, labels[..., None])  # (..., 1)
+    earlier = torch.arange(probabilities.shape[-1], device=labels.device) < labels[..., None]
+    before = (probabilities > own) | ((probabilities == own) & earlier)
+    return before.sum(-1).int()
 
 
 Shard = TypeVar("Shard")

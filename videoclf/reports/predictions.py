@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ class Predictions:
         manifest_sha256: hash of the manifest.
         multi_label: the labels are sets; stored as lists.
         view_probabilities: float32 (N, V, K), each view's own, on request.
+        groups: names of the records' groups, None where one has none; (N,), or None if unknown.
+        seconds: length of each record, float32 (N,), NaN where missing; None if unknown.
+        motion: mean absolute difference of successive frames, in [0, 1]; likewise.
+        ranks: int32 (N, clips), how many classes come before the true one after the first 1, 2,
+            ... clips; -1 where missing; None if unknown.
     """
 
     paths: Sequence[str]
@@ -49,13 +54,19 @@ class Predictions:
     manifest_sha256: str
     multi_label: bool = False
     view_probabilities: np.ndarray | None = None
+    groups: Sequence[str | None] | None = None
+    seconds: np.ndarray | None = None
+    motion: np.ndarray | None = None
+    ranks: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.paths), len(self.class_names))
         if self.probabilities.shape != shape:
             raise ValueError(f"probabilities are {self.probabilities.shape}, expected {shape}")
         columns = (self.starts, self.ends, self.labels, self.available)
-        lengths = {len(column) for column in columns} | {len(self.paths)}
+        optional = (self.groups, self.seconds, self.motion, self.ranks)
+        lengths = {len(column) for column in (*columns, *optional) if column is not None}
+        lengths.add(len(self.paths))
         if len(lengths) != 1:
             raise ValueError(f"columns differ in length: {sorted(lengths)}")
         if not self.multi_label and any(len(labels) > 1 for labels in self.labels):
@@ -64,13 +75,43 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def group_keys(self) -> Sequence[str | None]:
+        """The group of each video; None, for a group of its own, where it has none."""
+        return self.groups if self.groups is not None else [None] * len(self)
+
+    def taken(self, rows: np.ndarray) -> Predictions:
+        """Return some of the rows, int64 (M,), in that order."""
+
+        def lines(column: Sequence[Any]) -> list[Any]:
+            return [column[int(row)] for row in rows]
+
+        def values(column: np.ndarray | None) -> np.ndarray | None:
+            return None if column is None else column[rows]
+
+        return replace(
+            self,
+            paths=lines(self.paths),
+            starts=lines(self.starts),
+            ends=lines(self.ends),
+            labels=lines(self.labels),
+            probabilities=self.probabilities[rows],
+            available=np.asarray(self.available)[rows],
+            view_probabilities=values(self.view_probabilities),
+            groups=None if self.groups is None else lines(self.groups),
+            seconds=values(self.seconds),
+            motion=values(self.motion),
+            ranks=values(self.ranks),
+        )
+
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write as Parquet, whole or not at all.
 
     Columns: `path`, `start`, `end`, `label` (int32, or a list of them), `probabilities`
-    (fixed-size list of K float32, null where missing) and, on request, `view_probabilities`
-    (list of such).
+    (fixed-size list of K float32, null where missing), as far as they are known `group`,
+    `seconds`, `motion` and `ranks` (fixed-size list of int32), and, on request,
+    `view_probabilities` (list of lists as of `probabilities`).
     """
     missing = ~np.asarray(predictions.available, dtype=bool)
     if predictions.multi_label:
@@ -84,6 +125,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         "label": labels,
         "probabilities": _fixed_size_lists(predictions.probabilities, missing),
     }
+    if predictions.groups is not None:
+        columns["group"] = pa.array(list(predictions.groups), pa.string())
+    for name, values in (("seconds", predictions.seconds), ("motion", predictions.motion)):
+        if values is not None:
+            columns[name] = pa.array(values, pa.float32(), mask=np.isnan(values))
+    if predictions.ranks is not None:
+        columns["ranks"] = _fixed_size_lists(predictions.ranks, missing, np.int32)
     if predictions.view_probabilities is not None:
         columns["view_probabilities"] = _view_lists(predictions.view_probabilities, missing)
     metadata = {
@@ -96,9 +144,11 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def _fixed_size_lists(rows: np.ndarray, missing: np.ndarray) -> pa.Array:
+def _fixed_size_lists(
+    rows: np.ndarray, missing: np.ndarray, dtype: type[np.generic] = np.float32
+) -> pa.Array:
     """Turn (N, K) into N lists of K without a Python object per number."""
-    flat = pa.array(np.ascontiguousarray(rows, dtype=np.float32).reshape(-1))
+    flat = pa.array(np.ascontiguousarray(rows, dtype=dtype).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, rows.shape[1], mask=pa.array(missing))
 
 
@@ -135,6 +185,10 @@ def read_predictions(path: Path) -> Predictions:
             manifest_sha256=metadata["manifest_sha256"],
             multi_label=multi_label,
             view_probabilities=_read_views(table, available, len(class_names)),
+            groups=table["group"].to_pylist() if "group" in table.column_names else None,
+            seconds=_read_numbers(table, "seconds"),
+            motion=_read_numbers(table, "motion"),
+            ranks=_read_ranks(table, available),
         )
     except (OSError, pa.ArrowInvalid, KeyError, ValueError, AttributeError) as error:
         raise DataError(
@@ -162,3 +216,18 @@ def _read_views(table: Any, available: np.ndarray, num_classes: int) -> np.ndarr
     column = table["view_probabilities"]
     num_views = len(column.drop_null()[0])
     return _filled(column, available, (num_views, num_classes))
+
+
+def _read_numbers(table: Any, name: str) -> np.ndarray | None:
+    if name not in table.column_names:
+        return None
+    return np.asarray(table[name].to_numpy(), dtype=np.float32)  # null becomes NaN
+
+
+def _read_ranks(table: Any, available: np.ndarray) -> np.ndarray | None:
+    if "ranks" not in table.column_names:
+        return None
+    column = table["ranks"].combine_chunks()
+    ranks = np.full((len(column), column.type.list_size), -1, dtype=np.int32)
+    ranks[available] = np.asarray(column.drop_null().flatten()).reshape(-1, ranks.shape[1])
+    return ranks

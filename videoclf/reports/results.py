@@ -34,6 +34,7 @@ class Results:
         command: as typed; values of secret names are hidden on saving.
         intervals: (low, high) by the name of their metric, where they were estimated.
         missing: `path` and `reason` of each video that was expected and not evaluated.
+        views_curve: accuracy by the number of clips, see `videoclf.reports.estimates`.
     """
 
     metrics: Mapping[str, float]
@@ -46,6 +47,7 @@ class Results:
     command: str
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     missing: tuple[Mapping[str, str], ...] = ()
+    views_curve: tuple[Mapping[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in self.metrics.items():
@@ -88,6 +90,7 @@ class Results:
             }
             values["classes"] = tuple(content["classes"])
             values["missing"] = tuple(content.get("missing", ()))
+            values["views_curve"] = tuple(content.get("views_curve", ()))
             return cls(**values)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(

@@ -13,11 +13,24 @@ from videoclf.reports.results import Results
 TIMES = "\N{MULTIPLICATION SIGN}"
 DASH = "\N{EN DASH}"
 
-_VIEWS = re.compile(r"_(\d+)x(\d+)(?=_|$)")
-_SUFFIX = re.compile(r"_(available|listed|logits|probabilities)$")
+_VIEWS = re.compile(r"_(\d+)x(\d+)(?:@(\d+))?(?=_|$)")
+_SUFFIX = re.compile(
+    r"_(available|listed|logits|probabilities|max|best\d+|ends|without_end|centres)$"
+)
+_POSITIONS = {
+    "ends": "clips from the start to the end",
+    "without_end": "clips from the start, the end left out",
+    "centres": "clips in the middles of equal parts",
+}
+_AVERAGES = {
+    "probabilities": "probabilities averaged",
+    "logits": "logits averaged",
+    "max": "highest probability of each class",
+}
 _QUANTITIES = {
     "map": "mAP",
     "mean_class": "mean class accuracy",
+    "ece": "calibration error",
     "learning_rate": "learning rate",
     "lr": "learning rate",
 }
@@ -28,10 +41,11 @@ _HEADLINES = ("map", "mean_average_precision", "top1", "accuracy", "top5")
 
 @dataclass(frozen=True)
 class MetricName:
-    """The parts of `<subset>/<clip|video>_<quantity>[_NxM][_logits][_available]`.
+    """The parts of `<subset>/<clip|video>_<quantity>[_NxM[@P]][_ends][_logits][_available]`.
 
-    Absent parts are "" or None. `over` is "available" where only videos that could be evaluated
-    count, "listed" where a name says so, else "".
+    Absent parts are "" or None. `positions` are those of the clips, `crop_pixels` is P; `over` is
+    "available" where only videos that could be evaluated count, "listed" where a name says so,
+    else "".
     """
 
     subset: str
@@ -40,6 +54,8 @@ class MetricName:
     views: tuple[int, int] | None
     average: str
     over: str
+    positions: str = ""
+    crop_pixels: int | None = None
 
     @property
     def title(self) -> str:
@@ -64,8 +80,10 @@ def parse_metric(name: str) -> MetricName:
         level=level,
         quantity=rest[len(level) + 1 :] if level else rest,
         views=(int(views[1]), int(views[2])) if views else None,
-        average=next(iter(suffixes & {"logits", "probabilities"}), ""),
+        average=next((s for s in suffixes if s in _AVERAGES or s.startswith("best")), ""),
         over=next(iter(suffixes & {"available", "listed"}), ""),
+        positions=next(iter(suffixes & set(_POSITIONS)), ""),
+        crop_pixels=int(views[3]) if views and views[3] else None,
     )
 
 
@@ -94,11 +112,23 @@ def views_in_words(protocol: Mapping[str, Any]) -> str:
     clips, crops = protocol.get("num_clips"), protocol.get("num_crops")
     if clips is not None and crops is not None:
         parts.append(f"{plural(int(clips), 'clip')} {TIMES} {plural(int(crops), 'crop')}")
+        if protocol.get("crop_pixels"):
+            parts[-1] += f" of {protocol['crop_pixels']} pixels"
+        if protocol.get("positions") and int(clips) > 1:
+            parts.append(_POSITIONS[protocol["positions"]])
         if protocol.get("average") and int(clips) * int(crops) > 1:
-            parts.append(f"{protocol['average']} averaged")
+            parts.append(_average_in_words(protocol))
     if protocol.get("ema_decay") is not None:
         parts.append("EMA weights")
     return ", ".join(parts)
+
+
+def _average_in_words(protocol: Mapping[str, Any]) -> str:
+    average = str(protocol["average"])
+    if average.startswith(("best", "top_k")):
+        k = average.removeprefix("best") if average != "top_k" else protocol.get("top_k")
+        return f"mean of the {k} highest probabilities of each class"
+    return _AVERAGES.get(average, f"{average} averaged")
 
 
 def headline_in_words(results: Results, name: str) -> str:
@@ -124,6 +154,7 @@ def conditions_in_words(name: str, protocol: Mapping[str, Any]) -> str:
     words = [f"{parts.subset} {over}{parts.level}s"] if known else []
     if parts.views:
         views = {"num_clips": parts.views[0], "num_crops": parts.views[1]}
+        views |= {"crop_pixels": parts.crop_pixels, "positions": parts.positions}
         words.append(views_in_words(views | {"average": parts.average}))
     elif parts.level == "video" and parts.subset == protocol.get("subset"):
         words.append(views_in_words({k: protocol.get(k) for k in ("num_clips", "num_crops")}))

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoclf.build import build
 from videoclf.cache import atomic_write
 from videoclf.data.flow_source import FlowSource
 from videoclf.evaluation.scores import Scores
+from videoclf.evaluation.views import Views
 from videoclf.reports.environment import collect_environment
+from videoclf.reports.estimates import metric_intervals, views_curve
 from videoclf.reports.filmstrip import FrameReader, read_evenly
 from videoclf.reports.flow_frames import frames_with_flow
 from videoclf.reports.html import write_report
@@ -47,12 +50,18 @@ def write_results(
         unreadable: every record of any subset that could not be read.
     """
     scores = evaluation.scores
-    protocol = {"subset": evaluation.subset, **_without_target(config["views"])}
+    views: Views = build(config["views"], name="views")
+    protocol = {"subset": evaluation.subset, **views.protocol()}
     if not isinstance(scores, Scores):
-        del protocol["average"]  # of what a model says of the views; losses are only averaged
+        for key in ("average", "activation"):  # of what a model says of the views, not of losses
+            protocol.pop(key, None)
     protocol |= {"ema_decay": config.get("ema_decay")}
     if config.get("members"):
         protocol |= {"ensemble": _without_target(config["ensemble"]), "members": config["members"]}
+    predictions = None
+    if isinstance(scores, Scores):
+        predictions = _predictions(scores, manifest, protocol)
+        write_predictions(folder / "predictions.parquet", predictions)
     results = Results(
         metrics=evaluation.metrics,
         counts={
@@ -66,10 +75,10 @@ def write_results(
         environment=collect_environment(device),
         timing=timing,
         command=config["command"],
+        intervals=metric_intervals(predictions, evaluation.metrics) if predictions else {},
         missing=tuple({"path": u.path, "reason": u.reason} for u in scores.unreadable),
+        views_curve=views_curve(predictions) if predictions else (),
     )
-    if isinstance(scores, Scores):
-        _write_predictions(folder, scores, manifest, protocol)
     if evaluation.reconstructions:
         write_reconstructions(folder, evaluation.reconstructions)
     with atomic_write(folder / "skipped.jsonl") as temporary:
@@ -81,23 +90,24 @@ def write_results(
     print_summary(results, folder)
 
 
-def _write_predictions(
-    folder: Path, scores: Scores, manifest: Manifest, protocol: Mapping[str, Any]
-) -> None:
+def _predictions(scores: Scores, manifest: Manifest, protocol: Mapping[str, Any]) -> Predictions:
     rows = manifest.table.take(scores.rows.numpy())
-    write_predictions(
-        folder / "predictions.parquet",
-        Predictions(
-            paths=rows["path"].to_pylist(),
-            starts=rows["start"].to_pylist(),
-            ends=rows["end"].to_pylist(),
-            labels=rows["labels"].to_pylist(),
-            probabilities=scores.probabilities.numpy(),
-            available=scores.available.numpy(),
-            class_names=manifest.class_names,
-            protocol=protocol,
-            manifest_sha256=manifest.sha256,
-        ),
+    known = {name: values.numpy() for name, values in scores.columns.items()}
+    return Predictions(
+        paths=rows["path"].to_pylist(),
+        starts=rows["start"].to_pylist(),
+        ends=rows["end"].to_pylist(),
+        labels=rows["labels"].to_pylist(),
+        probabilities=scores.probabilities.numpy(),
+        available=scores.available.numpy(),
+        class_names=manifest.class_names,
+        protocol=protocol,
+        manifest_sha256=manifest.sha256,
+        view_probabilities=known.get("views"),
+        groups=rows["group"].to_pylist(),
+        seconds=known.get("seconds"),
+        motion=known.get("motion"),
+        ranks=known.get("ranks"),
     )
 
 

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from videoclf.samplers.positions import Positions
+
 
 class Sampler(Protocol):
     """Which frames of a video a clip takes. T is `num_frames`."""
@@ -16,6 +18,11 @@ class Sampler(Protocol):
         """Return int64 (T,): one random clip of a video of `length` frames."""
         ...
 
-    def eval_clips(self, length: int, fps: float, num_clips: int) -> np.ndarray:
-        """Return int64 (num_clips, T): the fixed clips of the test protocol."""
+    def eval_clips(
+        self, length: int, fps: float, num_clips: int, positions: Positions | None = None
+    ) -> np.ndarray:
+        """Return int64 (num_clips, T): the fixed clips of the test protocol, in order of time.
+
+        `positions` None is the sampler's own choice.
+        """
         ...

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from videoclf.samplers.padding import pad_indices
+from videoclf.samplers.positions import Positions, clip_fractions
 
 Padding = Literal["last", "loop"]
 
@@ -68,16 +69,25 @@ class DenseSampler:
         room = self._room(length, fps)
         return self._clip(generator.uniform(0.0, room), length, fps)
 
-    def eval_clips(self, length: int, fps: float, num_clips: int) -> np.ndarray:
+    def eval_clips(
+        self, length: int, fps: float, num_clips: int, positions: Positions | None = None
+    ) -> np.ndarray:
         """Place clips evenly: one in the middle, or the first at the start and the last at the end.
 
-        For 100 frames, T = 16 and stride 2 (span 31, room 69), 4 clips start at 0, 23, 46, 69.
+        For 100 frames, T = 16 and stride 2 (span 31, room 69), 4 clips start at 0, 23, 46, 69;
+        with `without_end` at 0, 17, 34, 51.
+
+        Args:
+            length: frames of the video (or of the record's part of it).
+            fps: the video's frames per second.
+            num_clips: of the protocol.
+            positions: of the starts; None is `ends`.
 
         Returns:
             int64 (num_clips, T).
         """
         room = self._room(length, fps)
-        starts = [room / 2] if num_clips == 1 else np.linspace(0.0, room, num_clips)
+        starts = clip_fractions(num_clips, positions or "ends") * room
         return np.stack([self._clip(start, length, fps) for start in starts])
 
     def _step(self, fps: float) -> float:

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from videoclf.samplers.positions import Positions, clip_fractions
+
+#: The place of the end of a segment: within its last frame, not at the next segment's first.
+_LAST_PLACE = 1 - 1e-9
+
 
 class SegmentSampler:
     """One frame from each of T equal segments; random within it in training, fixed in evaluation.
@@ -36,15 +41,28 @@ class SegmentSampler:
         """
         return self._clip(length, generator.uniform(0.0, 1.0, self.num_frames))
 
-    def eval_clips(self, length: int, fps: float, num_clips: int) -> np.ndarray:  # noqa: ARG002
+    def eval_clips(
+        self,
+        length: int,
+        fps: float,  # noqa: ARG002
+        num_clips: int,
+        positions: Positions | None = None,
+    ) -> np.ndarray:
         """Take the same place in every segment: clip k of n at (k + 1/2) / n of each segment.
 
-        For 80 frames, T = 8 and 1 clip: 5, 15, ..., 75. With 2 clips: 2, 12, ... and 7, 17, ...
+        For 80 frames, T = 8 and 1 clip: 5, 15, ..., 75. With 2 clips: 2, 12, ... and 7, 17, ...;
+        with `without_end` 0, 10, ... and 5, 15, ..., as TSM and VideoMAE sample two clips.
+
+        Args:
+            length: frames of the video (or of the record's part of it).
+            fps: unused; segments depend on the length alone.
+            num_clips: of the protocol.
+            positions: of the place within a segment; None is `centres`.
 
         Returns:
             int64 (num_clips, T).
         """
-        offsets = (np.arange(num_clips) + 0.5) / num_clips
+        offsets = np.minimum(clip_fractions(num_clips, positions or "centres"), _LAST_PLACE)
         return np.stack([self._clip(length, np.full(self.num_frames, o)) for o in offsets])
 
     def _clip(self, length: int, offsets: np.ndarray) -> np.ndarray:

@@ -16,14 +16,15 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from videoclf.errors import NonFiniteLossError
 from videoclf.evaluation.evaluator import Evaluation
-from videoclf.evaluation.metrics import video_metrics
-from videoclf.evaluation.scores import ShardScores, gather, join
+from videoclf.evaluation.metrics import calibration_metrics, video_metrics
+from videoclf.evaluation.scores import ShardScores, gather, join, true_class_ranks
 from videoclf.optimizers import OptimizerFactory
 from videoclf.tasks.video_task import VideoTask, unreadable_error
 from videoclf.types import Batch, Unreadable
 
 if TYPE_CHECKING:
     from videoclf.data.datamodule import VideoDataModule
+    from videoclf.evaluation.views import Views
 
 
 def clip_metrics(num_classes: int) -> MetricCollection:
@@ -46,8 +47,11 @@ class VideoClassification(VideoTask):
         num_classes: K.
         label_smoothing: share of the target spread evenly over the classes.
         max_unreadable: unreadable training videos of this rank that are left out.
+        loss: `cross_entropy`, or `focal`, which counts what is known already less.
+        focal_gamma: how much less.
     """
 
+    LOSSES: ClassVar[tuple[str, ...]] = ("cross_entropy", "focal")
     RUNTIME_ARGUMENTS: ClassVar[frozenset[str]] = frozenset(
         {"model", "optimizer", "num_classes", "max_unreadable"}
     )
@@ -60,15 +64,20 @@ class VideoClassification(VideoTask):
         num_classes: int,
         label_smoothing: float,
         max_unreadable: int,
+        loss: str = "cross_entropy",
+        focal_gamma: float = 2.0,
     ) -> None:
         super().__init__(model=model, optimizer=optimizer, max_unreadable=max_unreadable)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"task.label_smoothing={label_smoothing} must be in [0, 1)")
+        check_loss(loss, self.LOSSES, focal_gamma)
         self.num_classes = num_classes
         self.label_smoothing = label_smoothing
-        self.train_metrics = clip_metrics(num_classes).clone(prefix="train/")
+        self.gamma = focal_gamma if loss == "focal" else 0.0
+        self.train_metrics = self.clip_metrics().clone(prefix="train/")
         self._rows: list[torch.Tensor] = []
         self._probabilities: list[torch.Tensor] = []
+        self._columns: dict[str, list[torch.Tensor]] = {}
         self._unreadable: list[Unreadable] = []
 
     # training -------------------------------------------------------------------------------
@@ -84,11 +93,11 @@ class VideoClassification(VideoTask):
         if logits.ndim == 3:
             flat = logits.flatten(0, 1)  # (N * S, K)
             repeated = targets.repeat_interleave(logits.shape[1], 0)  # (N * S, K)
-        loss = F.cross_entropy(flat.float(), repeated, label_smoothing=self.label_smoothing)
-        scores = logits.detach().float().softmax(-1)
+        loss = self.loss_of(flat.float(), repeated)
+        scores = self.probabilities(logits.detach().float())
         if logits.ndim == 3:
             scores = scores.mean(1)  # (N, K)
-        self.train_metrics.update(scores, targets.argmax(1))
+        self.train_metrics.update(scores, self.true_labels(targets))
         self.log("train/loss", loss, on_step=True, batch_size=len(batch))
         self.log_dict(
             self.train_metrics,
@@ -101,12 +110,48 @@ class VideoClassification(VideoTask):
         return loss
 
     def _targets(self, batch: Batch) -> torch.Tensor:
-        """Float targets (B * V, K), rows summing to 1: one-hot, or mixed as the clips were."""
-        labels = batch.labels[:, 0].repeat_interleave(batch.num_views)
-        targets = F.one_hot(labels, self.num_classes).float()
+        """Float targets (B * V, K): those of the videos, or mixed as the clips were."""
+        targets = self.video_targets(batch).repeat_interleave(batch.num_views, 0)
         if batch.mix is None:
             return targets
         return targets[batch.mix.partner].lerp(targets, batch.mix.own_share[:, None])
+
+    # what depends on how many classes a video has ---------------------------------------------
+
+    def clip_metrics(self) -> MetricCollection:
+        """Return what is measured of the training clips."""
+        return clip_metrics(self.num_classes)
+
+    def video_targets(self, batch: Batch) -> torch.Tensor:
+        """Return float targets (B, K), rows summing to 1."""
+        return F.one_hot(batch.labels[:, 0], self.num_classes).float()
+
+    def true_labels(self, targets: torch.Tensor) -> torch.Tensor:
+        """Return what clips of targets (N, K), mixed ones too, are counted as: int64 (N,)."""
+        return targets.argmax(1)
+
+    def loss_of(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss of logits (N, K)."""
+        smoothing = self.label_smoothing
+        return softmax_focal(logits, targets, gamma=self.gamma, label_smoothing=smoothing)
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return probabilities of logits (..., K)."""
+        return logits.softmax(-1)
+
+    def listed(self, datamodule: VideoDataModule, subset: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows, int64 (N,), and labels, int64 (N,), of a subset."""
+        return datamodule.listed(subset)
+
+    def video_loss(self, scores: Scores) -> float:
+        """Return the loss of the available videos' probabilities."""
+        seen = scores.available
+        log_probabilities = scores.probabilities[seen].clamp_min(1e-12).log()
+        return float(F.nll_loss(log_probabilities, scores.labels[seen]))
+
+    def video_metrics(self, scores: Scores, protocol: str) -> dict[str, float]:
+        """Return accuracies by name, which the views' name ends."""
+        return video_metrics(scores, num_classes=self.num_classes, protocol=protocol)
 
     # evaluation -----------------------------------------------------------------------------
 
@@ -122,7 +167,7 @@ class VideoClassification(VideoTask):
         """Join the rows of all ranks and log `val/<metric>_1x1`."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         shards = gather(self.take_scores())
-        rows, labels = datamodule.listed("val")
+        rows, labels = self.listed(datamodule, "val")
         scores = join(shards, rows=rows, labels=labels, num_classes=self.num_classes)
         if scores.num_missing > self.max_unreadable:
             raise unreadable_error(scores.unreadable, self.max_unreadable)
@@ -136,14 +181,14 @@ class VideoClassification(VideoTask):
 
     def evaluation(self, datamodule: VideoDataModule, subset: str, seconds: float) -> Evaluation:
         """Join the scores of all ranks and measure them; see `VideoTask.evaluation`."""
-        rows, labels = datamodule.listed(subset)
+        rows, labels = self.listed(datamodule, subset)
         shards = gather(self.take_scores())
         scores = join(shards, rows=rows, labels=labels, num_classes=self.num_classes)
         if scores.num_missing > self.max_unreadable:
             raise unreadable_error(scores.unreadable, self.max_unreadable)
-        metrics = video_metrics(
-            scores, num_classes=self.num_classes, protocol=datamodule.views["test"].name
-        )
+        protocol = datamodule.views["test"].name
+        metrics = video_metrics(scores, num_classes=self.num_classes, protocol=protocol)
+        metrics |= calibration_metrics(scores, num_classes=self.num_classes, protocol=protocol)
         named = {f"{subset}/{name}": value for name, value in metrics.items()}
         return Evaluation(subset, scores, named, seconds)
 
@@ -155,8 +200,9 @@ class VideoClassification(VideoTask):
             if self._probabilities
             else torch.zeros(0, self.num_classes),
             unreadable=tuple(self._unreadable),
+            columns={name: torch.cat(values) for name, values in self._columns.items()},
         )
-        self._rows, self._probabilities, self._unreadable = [], [], []
+        self._rows, self._probabilities, self._unreadable, self._columns = [], [], [], {}
         return shard
 
     def _score(self, batch: Batch, part: str) -> None:
@@ -181,3 +227,17 @@ class VideoClassification(VideoTask):
             )
         self._rows.append(batch.indices)
         self._probabilities.append(probabilities)
+        if part == "test":
+            self._note_columns(batch, logits, views)
+
+    def _note_columns(self, batch: Batch, logits: torch.Tensor, views: Views) -> None:
+        """Keep what else the report tells of each video; see `Scores.columns`."""
+        prefixes = views.prefix_probabilities(logits)  # (B, clips, K)
+        labels = batch.labels[:, :1].expand(prefixes.shape[:2])
+        found = {"ranks": true_class_ranks(prefixes, labels).cpu()}
+        if batch.seconds is not None and batch.motion is not None:
+            found |= {"seconds": batch.seconds, "motion": batch.motion}
+        if views.keep:
+            found["views"] = views.view_probabilities(logits).cpu()
+        for name, values in found.items():
+            self._columns.setdefault(name, []).append(values)

@@ -184,7 +184,11 @@ class ClipTransform:
             )
 
     def view_crops(
-        self, frames: np.ndarray, num_crops: int, modality: str = "rgb"
+        self,
+        frames: np.ndarray,
+        num_crops: int,
+        modality: str = "rgb",
+        crop_pixels: int | None = None,
     ) -> list[np.ndarray]:
         """Cut the crops of the test protocol; 10 are five, then the mirrors of the five.
 
@@ -192,14 +196,15 @@ class ClipTransform:
             frames: uint8 (N, H, W, C).
             num_crops: 1, 3, 5 or 10; see `view_boxes`.
             modality: what the frames are; mirrored flow changes the sign of x.
+            crop_pixels: edge of a crop; the training's if not given.
 
         Returns:
             One uint8 (N, crop_pixels, crop_pixels, C) a crop, in the order of `view_boxes`.
         """
         self.check_crops(num_crops)
         height, width = frames.shape[1:3]
-        boxes = view_boxes(height, width, self.crop_pixels, num_crops)
-        crops = [self.cut(frames, box) for box in boxes]
+        boxes = view_boxes(height, width, crop_pixels or self.crop_pixels, num_crops)
+        crops = [frames[:, y : y + h, x : x + w] for y, x, h, w in boxes]
         if num_crops < 10:
             return crops
         return crops + [mirrored(c) if modality == "flow" else c[:, :, ::-1] for c in crops]

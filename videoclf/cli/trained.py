@@ -1,0 +1,96 @@
+"""From a checkpoint and overrides to a network that predicts: what `videoclf.load` calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videoclf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from videoclf.predicting.predictor import Predictor
+
+TASK = "videoclf.tasks.classification.VideoClassification"
+
+
+def compose_checkpoint(checkpoint: Path, overrides: Sequence[str]) -> DictConfig:
+    """Compose the evaluation of one checkpoint, with its classes whatever the data are.
+
+    Raises:
+        ConfigError: an override is wrong; the text names the nearest key or option.
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    from omegaconf import OmegaConf
+
+    from videoclf import checkpoint_file
+    from videoclf.cli.composing import compose_evaluate
+
+    classes = checkpoint_file.describe(checkpoint)["classes"]
+    quoted = str(checkpoint).replace("\\", "\\\\").replace('"', '\\"')
+    config = compose_evaluate([*overrides, f'checkpoint="{quoted}"'])
+    OmegaConf.update(config, "data.num_classes", len(classes))
+    OmegaConf.update(config, "data.class_names", list(classes))
+    return config
+
+
+def own_views(checkpoint: Path) -> list[str]:
+    """Return the overrides that choose the views of the checkpoint's own test.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    from videoclf import checkpoint_file
+
+    views: dict[str, Any] = checkpoint_file.describe(checkpoint)["config"].get("views") or {}
+    shown = {key: value for key, value in views.items() if isinstance(value, int | str)}
+    return [f"views.{key}={value}" for key, value in shown.items() if key != "_target_"]
+
+
+def check_classifies(checkpoint: Path, settings: dict[str, Any]) -> None:
+    """Refuse a checkpoint of another task than classification.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    task = settings["task"]["_target_"]
+    if task != TASK:
+        raise ConfigError(
+            f"{checkpoint} was trained with {task.rpartition('.')[2]}, which gives no classes; "
+            "name the checkpoint of a classification"
+        )
+
+
+def load(
+    checkpoint: str | os.PathLike[str],
+    settings: Sequence[str] = (),
+    *,
+    device: str | None = None,
+) -> Predictor:
+    """Load a checkpoint to predict with; see `videoclf.load`."""
+    from omegaconf import OmegaConf
+
+    from videoclf.config import plain
+    from videoclf.predicting.network import build_network
+    from videoclf.predicting.predictor import Predictor
+
+    path = Path(checkpoint)
+    config = compose_checkpoint(path, [*own_views(path), *settings])
+    if config.data.reader == "decoded":  # it would keep whole files decoded, for one look at each
+        OmegaConf.update(config, "data.reader", "pyav")
+    found = without_stores(plain(config))
+    check_classifies(path, found)
+    model = build_network(found, device)
+    return Predictor(model=model, class_names=found["data"]["class_names"], settings=found)
+
+
+def without_stores(settings: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the files that keep features of the clips of a training."""
+    changed = dict(settings)
+    for group in ("model", "head"):
+        if "feature_cache" in (changed.get(group) or {}):
+            changed[group] = {**changed[group], "feature_cache": None}
+    return changed

@@ -1,0 +1,178 @@
+"""Processes that somebody else starts: `torchrun train.py ...` or `srun python train.py ...`.
+
+Such a launcher runs one command a rank, on one machine or many. Each composes the config; rank 0
+makes the run folder and prepares it, and tells the others where it is; then each starts its own
+rank on it. Beyond that a run is the same as one that `videoclf.launch` starts by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from videoclf.errors import ConfigError, VideoclfError, WorkerError
+
+#: What torchrun sets for each process.
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+#: How long ranks wait for rank 0 to find and check the data.
+WAIT = timedelta(hours=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A rank's place among processes that are started already.
+
+    Args:
+        launcher: torchrun or srun.
+        rank: in [0, world).
+        world: number of ranks on all machines.
+        local_world: on this one.
+        environment: torchrun's variables, for the rank.
+    """
+
+    launcher: str
+    rank: int
+    world: int
+    local_world: int
+    environment: Mapping[str, str]
+
+    def check_trainer(self, trainer: Mapping[str, Any], *, in_sweep: bool) -> None:
+        """Hold a trainer's settings against what the launcher has started.
+
+        Raises:
+            ConfigError: other numbers are set, or one torchrun is to serve several runs.
+        """
+        if in_sweep and self.launcher == "torchrun":
+            raise ConfigError(
+                "torchrun's processes meet once, for one run; start a sweep (-m) without it: "
+                "each job then starts its own ranks, by trainer.devices"
+            )
+        nodes = self.world // self.local_world
+        for key, wanted, own in (
+            ("devices", trainer["devices"], self.local_world),
+            ("num_nodes", trainer["num_nodes"], nodes),
+        ):
+            if wanted not in ("auto", -1, 1, own):
+                raise ConfigError(
+                    f"trainer.{key}={wanted}, but the launcher has started {self.local_world} "
+                    f"process(es) on each of {nodes} machine(s); leave trainer.{key} out"
+                )
+
+
+def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
+    """Return this process's place, or None where nobody but the user has started it.
+
+    Raises:
+        ConfigError: SLURM has put unequal numbers of tasks on the machines.
+    """
+    if "TORCHELASTIC_RUN_ID" in environment and all(key in environment for key in TORCHRUN):
+        return Place(
+            launcher="torchrun",
+            rank=int(environment["RANK"]),
+            world=int(environment["WORLD_SIZE"]),
+            local_world=int(environment["LOCAL_WORLD_SIZE"]),
+            environment={},
+        )
+    # SLURM sets most of these for sbatch scripts too; a task of srun's has a step, and a number
+    if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_STEP_NODELIST" in environment:
+        return _slurm_place(environment)
+    return None
+
+
+def _slurm_place(environment: Mapping[str, str]) -> Place:
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
+    tasks = environment.get("SLURM_STEP_TASKS_PER_NODE", environment["SLURM_NTASKS"])
+    each = re.fullmatch(r"(\d+)(\(x\d+\))?", tasks)
+    if each is None:
+        raise ConfigError(
+            f"SLURM has put {tasks} tasks on the machines; ask for equal numbers: --ntasks-per-node"
+        )
+    rank, world = environment["SLURM_PROCID"], environment["SLURM_NTASKS"]
+    job = environment["SLURM_JOB_ID"]
+    return Place(
+        launcher="srun",
+        rank=int(rank),
+        world=int(world),
+        local_world=int(each[1]),
+        environment={
+            "RANK": rank,
+            "WORLD_SIZE": world,
+            "LOCAL_RANK": environment["SLURM_LOCALID"],
+            "LOCAL_WORLD_SIZE": each[1],
+            "GROUP_RANK": environment["SLURM_NODEID"],
+            "MASTER_ADDR": SLURMEnvironment.resolve_root_node_address(
+                environment["SLURM_STEP_NODELIST"]
+            ),
+            "MASTER_PORT": str(15000 + int(job[-4:])),  # jobs that share a machine have others
+            "TORCHELASTIC_RUN_ID": job,
+        },
+    )
+
+
+def agreed(place: Place | None, decide: Callable[[], Mapping[str, str]]) -> dict[str, str]:
+    """Let rank 0 decide something, and tell all ranks.
+
+    Args:
+        place: of this process; None where it is alone.
+        decide: called on rank 0 only, such as what makes the run folder.
+
+    Returns:
+        What rank 0 has decided.
+
+    Raises:
+        VideoclfError: `decide` has, on rank 0.
+        SystemExit: it has, on the others, with its exit code: rank 0 says why.
+        WorkerError: nothing is heard from rank 0.
+    """
+    if place is None:
+        return dict(decide())
+    if place.rank:
+        said: dict[str, str] = json.loads(_tell(place, None))
+        if "exit_code" in said:
+            raise SystemExit(int(said["exit_code"]))
+        return said
+    try:
+        decided = dict(decide())
+    except VideoclfError as error:
+        _tell(place, json.dumps({"exit_code": str(error.exit_code)}))
+        raise
+    _tell(place, json.dumps(decided))
+    return decided
+
+
+def _tell(place: Place, text: str | None) -> str:
+    """Hand rank 0's text to all ranks through a store: torchrun's own, or one that lives for this."""
+    import torch.distributed as dist
+
+    variables = {**os.environ, **place.environment}
+    kept_by_agent = variables.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    key = f"videoclf_run_{variables.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    try:
+        store = dist.TCPStore(  # type: ignore[attr-defined]
+            variables["MASTER_ADDR"],
+            # the port itself is for the ranks
+            int(variables["MASTER_PORT"]) + (0 if kept_by_agent else 1),
+            is_master=place.rank == 0 and not kept_by_agent,
+            wait_for_workers=False,
+            timeout=WAIT,
+        )
+        if text is not None:
+            store.set(key, text)
+            if place.world > 1 and not kept_by_agent:
+                store.wait([f"{key}_heard_by_all"])  # the store ends with this process
+            return text
+        heard = store.get(key).decode()
+        if store.add(f"{key}_heard", 1) == place.world - 1:
+            store.set(f"{key}_heard_by_all", "")
+    except RuntimeError as error:  # torch's errors of its stores are such
+        raise WorkerError(
+            f"rank {place.rank} of {place.world} heard nothing from rank 0 at "
+            f"{variables['MASTER_ADDR']} ({str(error).splitlines()[0]}); see what rank 0 says"
+        ) from error
+    return str(heard)

@@ -1,0 +1,1 @@
+"""From a checkpoint and videos to labels: one by one, whole folders, long files along their time."""
