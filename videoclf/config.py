@@ -37,6 +37,9 @@ CONF = next(
     for folder in (Path(__file__).parents[1] / "conf", Path(__file__).parent / "conf")
     if folder.is_dir()
 )
+#: Tasks by how many labels a video may have; any other task reads them as it likes, or not at all.
+ONE_LABEL_TASK = "videoclf.tasks.classification.VideoClassification"
+SEVERAL_LABELS_TASK = "videoclf.tasks.multi_label.MultiLabelClassification"
 
 
 def run_entry_point(task: Callable[[], Any]) -> int:
@@ -189,10 +192,11 @@ def prepare(
     flow = data.flow()
     if flow is not None:
         flow.check_files(manifest)
-    if data.multi_label or manifest.multi_label:
+    several = data.multi_label or manifest.multi_label
+    if several and config.task._target_ == ONE_LABEL_TASK:
         raise ConfigError(
-            "the data give several labels to one video, and task=classification takes one; "
-            "choose one by data.label_column, or give each video one label"
+            "the data give several labels to one video, and task=classification takes one; set "
+            "task=multi_label, choose one by data.label_column, or give each video one label"
         )
     counts = manifest.counts()
     empty = [subset for subset in subsets if not counts[subset]]
@@ -202,7 +206,8 @@ def prepare(
             f"the data have no {empty[0]} videos ({have}); list some in the annotations, "
             "or hold some out by data.val_fraction"
         )
-    facts = {
+    facts = _facts_of_several_labels(config)
+    facts |= {
         **{f"data.{key}": value for key, value in data.derived().items()},
         "data.root": str(data.folder().resolve()),
         "data.num_classes": len(manifest.class_names),
@@ -215,6 +220,27 @@ def prepare(
     for key, value in facts.items():
         OmegaConf.update(config, key, value, force_add=True)
     return plain(config)
+
+
+def _facts_of_several_labels(config: DictConfig) -> dict[str, Any]:
+    """Return settings that follow from `task=multi_label`.
+
+    Raises:
+        ConfigError: others that it cannot go with.
+    """
+    if config.task._target_ != SEVERAL_LABELS_TASK:
+        return {}
+    if config.get("members"):
+        raise ConfigError(
+            "an ensemble takes models of one label a video, and these are of task=multi_label; "
+            "evaluate them one by one"
+        )
+    if "views.activation=softmax" in task_overrides():
+        raise ConfigError(
+            "views.activation=softmax gives one label a video, and task=multi_label several; "
+            "leave it out"
+        )
+    return {"views.activation": "sigmoid"}
 
 
 def loader_workers(ranks: int = 1) -> int:

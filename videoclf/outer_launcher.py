@@ -147,7 +147,7 @@ def agreed(place: Place | None, decide: Callable[[], Mapping[str, str]]) -> dict
 
 
 def _tell(place: Place, text: str | None) -> str:
-    """Hand rank 0's text to all ranks through a store: torchrun's own, or one that lives for this."""
+    """Hand rank 0's text to all ranks through a store: torchrun's own, or one of our own."""
     import torch.distributed as dist
 
     variables = {**os.environ, **place.environment}

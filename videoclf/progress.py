@@ -52,7 +52,13 @@ class EpochLines(Callback):
         done = trainer.current_epoch + 1
         parts = [f"epoch {done}/{trainer.max_epochs}"]
         known = trainer.callback_metrics
-        shown = ("train/loss", "val/loss", "train/clip_top1", "val/video_top1_1x1")
+        shown = (
+            "train/loss",
+            "val/loss",
+            "train/clip_top1",
+            "val/video_top1_1x1",
+            "val/video_map_1x1",
+        )
         parts += [f"{name} {float(known[name]):.3f}" for name in shown if name in known]
         parts.append(f"{clips / (now - self._epoch_began):.0f} clips/s")
         if trainer.max_epochs and trainer.max_epochs > 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -17,8 +18,9 @@ from torchmetrics.classification import MulticlassAccuracy
 from videoclf.errors import NonFiniteLossError
 from videoclf.evaluation.evaluator import Evaluation
 from videoclf.evaluation.metrics import calibration_metrics, video_metrics
-from videoclf.evaluation.scores import ShardScores, gather, join, true_class_ranks
+from videoclf.evaluation.scores import Scores, ShardScores, gather, join, true_class_ranks
 from videoclf.optimizers import OptimizerFactory
+from videoclf.tasks.losses import check_loss, softmax_focal
 from videoclf.tasks.video_task import VideoTask, unreadable_error
 from videoclf.types import Batch, Unreadable
 
@@ -153,6 +155,19 @@ class VideoClassification(VideoTask):
         """Return accuracies by name, which the views' name ends."""
         return video_metrics(scores, num_classes=self.num_classes, protocol=protocol)
 
+    def calibration(self, scores: Scores, protocol: str) -> dict[str, float]:
+        """Return what a test measures beside them."""
+        return calibration_metrics(scores, num_classes=self.num_classes, protocol=protocol)
+
+    def ranks(self, prefixes: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return `ranks` of `Scores.columns`.
+
+        Args:
+            prefixes: (B, clips, K), predictions of the first 1, 2, ... clips.
+            labels: int64 (B, L).
+        """
+        return {"ranks": true_class_ranks(prefixes, labels[:, :1].expand(prefixes.shape[:2]))}
+
     # evaluation -----------------------------------------------------------------------------
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
@@ -171,12 +186,8 @@ class VideoClassification(VideoTask):
         scores = join(shards, rows=rows, labels=labels, num_classes=self.num_classes)
         if scores.num_missing > self.max_unreadable:
             raise unreadable_error(scores.unreadable, self.max_unreadable)
-        seen = scores.available
-        loss = F.nll_loss(scores.probabilities[seen].clamp_min(1e-12).log(), scores.labels[seen])
-        metrics = video_metrics(
-            scores, num_classes=self.num_classes, protocol=datamodule.views["val"].name
-        )
-        for name, value in {"video_loss": float(loss), **metrics}.items():
+        metrics = self.video_metrics(scores, datamodule.views["val"].name)
+        for name, value in {"video_loss": self.video_loss(scores), **metrics}.items():
             self.log(f"val/{name}", value)
 
     def evaluation(self, datamodule: VideoDataModule, subset: str, seconds: float) -> Evaluation:
@@ -187,8 +198,7 @@ class VideoClassification(VideoTask):
         if scores.num_missing > self.max_unreadable:
             raise unreadable_error(scores.unreadable, self.max_unreadable)
         protocol = datamodule.views["test"].name
-        metrics = video_metrics(scores, num_classes=self.num_classes, protocol=protocol)
-        metrics |= calibration_metrics(scores, num_classes=self.num_classes, protocol=protocol)
+        metrics = self.video_metrics(scores, protocol) | self.calibration(scores, protocol)
         named = {f"{subset}/{name}": value for name, value in metrics.items()}
         return Evaluation(subset, scores, named, seconds)
 
@@ -232,12 +242,10 @@ class VideoClassification(VideoTask):
 
     def _note_columns(self, batch: Batch, logits: torch.Tensor, views: Views) -> None:
         """Keep what else the report tells of each video; see `Scores.columns`."""
-        prefixes = views.prefix_probabilities(logits)  # (B, clips, K)
-        labels = batch.labels[:, :1].expand(prefixes.shape[:2])
-        found = {"ranks": true_class_ranks(prefixes, labels).cpu()}
+        found = self.ranks(views.prefix_probabilities(logits), batch.labels)
         if batch.seconds is not None and batch.motion is not None:
             found |= {"seconds": batch.seconds, "motion": batch.motion}
         if views.keep:
-            found["views"] = views.view_probabilities(logits).cpu()
+            found["views"] = views.view_probabilities(logits)
         for name, values in found.items():
-            self._columns.setdefault(name, []).append(values)
+            self._columns.setdefault(name, []).append(values.cpu())
