@@ -40,7 +40,7 @@ class Scores:
 
     Args:
         rows: int64 (N,), rows of the manifest, ascending.
-        labels: int64 (N,).
+        labels: int64 (N,); of a task of several labels bool (N, K).
         probabilities: float32 (N, K); rows of missing videos are NaN.
         available: bool (N,).
         unreadable: the missing ones that were tried, with the reason.
@@ -71,7 +71,7 @@ def join(
     Args:
         shards: of all ranks, in any order; a row may stand in two of them.
         rows: int64 (N,), the listed rows, ascending.
-        labels: int64 (N,), of the listed rows.
+        labels: int64 (N,), or bool (N, K), of the listed rows.
         num_classes: K.
     """
     probabilities = torch.full((len(rows), num_classes), float("nan"))

@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from videoclf.reports.analysis import usable_rows
+from videoclf.reports.charts import Column, reliability_diagram
 from videoclf.reports.predictions import Predictions
+from videoclf.reports.wording import plural
 
 #: As many as of the calibration error among the metrics.
 NUM_BINS = 15
@@ -80,3 +83,21 @@ def calibration(predictions: Predictions, num_bins: int = NUM_BINS) -> Calibrati
         accuracy=float(right.mean()),
         total=len(rows),
     )
+
+
+def draw(found: Calibration) -> Markup:
+    """Draw accuracy by confidence; a column is the stronger, the more videos it stands for."""
+    most = max(each.count for each in found.bins)
+    columns = [
+        Column(
+            low=each.low,
+            high=each.high,
+            value=each.accuracy,
+            strength=each.count / most,
+            words=f"{each.low:.2f} to {each.high:.2f}: {plural(each.count, 'video')}, "
+            f"accuracy {each.accuracy:.2f}",
+        )
+        for each in found.bins
+        if each.accuracy is not None
+    ]
+    return reliability_diagram("Accuracy", columns, "confidence")

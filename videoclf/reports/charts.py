@@ -85,6 +85,59 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, unit_range: b
     )
 
 
+@dataclass(frozen=True)
+class Column:
+    """One column of a diagram: where it stands in [0, 1], how high, how strong, in words."""
+
+    low: float
+    high: float
+    value: float
+    strength: float
+    words: str
+
+
+def reliability_diagram(title: str, columns: Sequence[Column], x_label: str) -> Markup:
+    """Return columns over [0, 1] x [0, 1] and the diagonal that they should reach.
+
+    Args:
+        title: stands above, and names the picture to a screen reader.
+        columns: of which `strength`, in [0, 1], is the opacity: few videos, little evidence.
+        x_label: what the horizontal axis counts.
+    """
+    marks = [0.0, 0.25, 0.5, 0.75, 1.0]
+    unit = (0.0, 1.0)
+    drawn = Markup("").join(
+        Markup(
+            '<rect class="column" x="{:.4g}" y="{:.4g}" width="{:.4g}" height="{:.4g}" '
+            'fill-opacity="{:.3g}"><title>{}</title></rect>'
+        ).format(
+            100 * column.low + 0.3,
+            100 - 100 * column.value,
+            100 * (column.high - column.low) - 0.6,
+            100 * column.value,
+            0.25 + 0.75 * column.strength,
+            column.words,
+        )
+        for column in columns
+    )
+    return Markup(
+        '<figure class="chart"><figcaption><h3>{title}</h3></figcaption><div class="plot">'
+        '<div class="y-axis" aria-hidden="true">{y}</div>'
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{aria}">'
+        '{grid}{columns}<path class="diagonal" d="M0 100L100 0"/></svg>'
+        '<div class="x-axis" aria-hidden="true">{x}</div><p class="x-label">{x_label}</p>'
+        "</div></figure>"
+    ).format(
+        title=title,
+        y=Markup("").join(_axis_word("bottom", _place(m, unit), f"{m:g}") for m in marks),
+        x=Markup("").join(_axis_word("left", _place(m, unit), f"{m:g}") for m in marks),
+        grid=Markup("").join(_grid_line(_place(m, unit)) for m in marks),
+        columns=drawn,
+        aria=f"{title}: " + "; ".join(column.words for column in columns),
+        x_label=x_label,
+    )
+
+
 def ticks(low: float, high: float, about: int) -> list[float]:
     """Return round numbers from at most `low` to at least `high`, around `about` of them.
 

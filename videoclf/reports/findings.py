@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from videoclf.reports.analysis import (
     ClassScore,
@@ -19,9 +20,11 @@ from videoclf.reports.analysis import (
     confused_pairs,
     confusion_matrix,
 )
-from videoclf.reports.charts import matrix_png
+from videoclf.reports.charts import Series, line_chart, matrix_png
 from videoclf.reports.filmstrip import Filmstrip
 from videoclf.reports.predictions import Predictions
+from videoclf.reports.results import Results
+from videoclf.reports.wording import plural
 
 #: Up to here a matrix is a table with a name and a number a cell; beyond, a picture.
 MAX_TABLE_CLASSES = 40
@@ -131,3 +134,24 @@ def arrange_mistakes(
         total=total,
         evaluated=int(np.sum(predictions.available)),
     )
+
+
+def views_chart(results: Results) -> Markup | None:
+    """Draw what more clips buy; None where one clip is all there is."""
+    curve = results.views_curve
+    if len(curve) < 2:
+        return None
+    colours = {"top1": "val", "top5": "extra-1"}
+    series = [
+        Series(
+            label=f"top-{name[3:]}",
+            points=[(float(point["num_clips"]), float(point[name])) for point in curve],
+            colour=colour,
+            note=f"{curve[0][name]:.3f} to {curve[-1][name]:.3f}",
+        )
+        for name, colour in colours.items()
+        if name in curve[0]
+    ]
+    crops = int(curve[0]["num_views"])
+    label = "clips" if crops == 1 else f"clips of {plural(crops, 'crop')}"
+    return line_chart("Accuracy over the listed videos", series, label, unit_range=True)

@@ -18,9 +18,15 @@ from markupsafe import Markup, escape
 from videoclf.cache import atomic_write
 from videoclf.reports import wording
 from videoclf.reports.analysis import Mistake
+from videoclf.reports.calibration import calibration, draw
 from videoclf.reports.curves import learning_curves
 from videoclf.reports.filmstrip import Filmstrip, FrameReader, filmstrip, read_evenly
-from videoclf.reports.findings import arrange_classes, arrange_confusion, arrange_mistakes
+from videoclf.reports.findings import (
+    arrange_classes,
+    arrange_confusion,
+    arrange_mistakes,
+    views_chart,
+)
 from videoclf.reports.metrics_csv import read_metrics
 from videoclf.reports.predictions import read_predictions
 from videoclf.reports.reconstructions import read_reconstructions
@@ -33,6 +39,7 @@ from videoclf.reports.run_folder import (
     run_choices,
     run_title,
 )
+from videoclf.reports.slices import slices
 
 TEMPLATES = Path(__file__).parent
 
@@ -63,6 +70,8 @@ def write_report(
     predictions_file = run_folder / "predictions.parquet"
     predictions = read_predictions(predictions_file) if predictions_file.exists() else None
 
+    calibrated = calibration(predictions) if predictions is not None else None
+
     def strip(mistake: Mistake) -> Filmstrip:
         return filmstrip(root, mistake.path, mistake.start, mistake.end, read_frames=read_frames)
 
@@ -81,6 +90,10 @@ def write_report(
             curves=learning_curves(read_metrics(run_folder / "metrics.csv")),
             confusion=arrange_confusion(predictions),
             classes=arrange_classes(predictions),
+            views_chart=views_chart(results),
+            calibration=calibrated,
+            reliability=draw(calibrated) if calibrated else None,
+            slices=slices(predictions) if predictions is not None else (),
             reconstructions=read_reconstructions(run_folder),
             mistakes=arrange_mistakes(predictions, max_mistakes, strip),
             timing=_timing(results),

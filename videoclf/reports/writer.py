@@ -103,6 +103,7 @@ def _predictions(scores: Scores, manifest: Manifest, protocol: Mapping[str, Any]
         class_names=manifest.class_names,
         protocol=protocol,
         manifest_sha256=manifest.sha256,
+        multi_label=scores.labels.ndim == 2,
         view_probabilities=known.get("views"),
         groups=rows["group"].to_pylist(),
         seconds=known.get("seconds"),

@@ -1,8 +1,8 @@
 """Videos of several classes at once: a sigmoid and a binary cross-entropy for each class.
 
-Targets are multi-hot, and mixed as the clips were. Views are joined after the sigmoid, by their mean
-or, as usual for Charades, by each class's highest probability (`views.average=max`); a test and each
-validation measure mean average precision.
+Targets are multi-hot, and mixed as the clips were. Views are joined after the sigmoid, by their
+mean or, as usual for Charades, by each class's highest probability (`views.average=max`); a test
+and each validation measure mean average precision.
 """
 
 from __future__ import annotations
