@@ -2,6 +2,7 @@
 
 python evaluate.py checkpoint=runs/x/checkpoints/best.ckpt [views.num_clips=10 views.num_crops=3]
 python evaluate.py 'checkpoint=[rgb.ckpt,flow.ckpt]' 'ensemble.weights=[1,1.5]'
+python evaluate.py predictions=runs/x/predictions.parquet
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ import hydra
 from omegaconf import DictConfig
 
 from videoclf import launch
-from videoclf.config import CONF, default_name, prepare, run_entry_point, write_config
+from videoclf.config import (
+    CONF,
+    command_line,
+    default_name,
+    plain,
+    prepare,
+    run_entry_point,
+    write_config,
+)
 from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options
 from videoclf.errors import ConfigError
 from videoclf.members import evaluate_members
@@ -52,8 +61,21 @@ def evaluate(config: DictConfig) -> None:
         launch.start(folder, "evaluate", ranks=ranks, began=began, place=place)
 
 
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="predictions")
+def evaluate_stored(config: DictConfig) -> None:
+    """One job without a model: every metric and the report from stored predictions."""
+    began = time.time()
+    settings = {**plain(config), "command": command_line()}
+    with launch.run_folder(config.run_dir, config.name) as folder:
+        write_config(settings, folder)
+    launch.start(folder, "predictions", ranks=1, began=began)
+
+
 def main() -> None:
     """Offer the checkpoint's settings to Hydra, then compose."""
+    if any(text.startswith("predictions=") for text in sys.argv[1:]):
+        evaluate_stored()
+        return
     sys.argv = offer_checkpoint_options(sys.argv)
     evaluate()
 

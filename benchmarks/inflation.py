@@ -32,7 +32,7 @@ SHARED = (
     "model.backbone=test_resnet",
     "data.num_workers=1",
     "trainer=cpu",
-    "trainer.precision=bf16-mixed",
+    "trainer.precision=32-true",
 )
 Curve = list[tuple[int, float]]
 

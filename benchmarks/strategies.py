@@ -94,7 +94,6 @@ STRATEGIES = (
     Strategy("recurrent CNN", ("model=recurrent_cnn",)),
     Strategy("GRU-RCN", ("model=gru_rcn", _TEST_RESNET, "model.widths=[16,32,32,64,64]")),
     Strategy("SlowFast", ("model=slowfast_small",)),
-    # grouped convolutions in bfloat16 take this processor twice as long
     Strategy("X3D-XS", ("model=x3d_xs", "model.dropout=0.0")),
 )
 
@@ -302,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     running.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     running.add_argument("--ucf-root")
     running.add_argument("--ucf-annotations")
-    running.add_argument("--cpu-seconds", type=float, default=180.0, help="of training, a cell")
+    running.add_argument("--cpu-seconds", type=float, default=90.0, help="of training, a cell")
     running.add_argument("--jobs", type=int, default=2, help="cells at a time, one thread each")
     running.set_defaults(do=run)
     writing = commands.add_parser("write", help="write docs/strategies.md and its picture")

@@ -9,8 +9,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from tests.models.contract import configured
-from videoclf.build import find_target
+from videoclf.build import build, find_target
 from videoclf.config import CONF, explain, valid_keys
+from videoclf.config_from_checkpoint import offer_checkpoint_options
 from videoclf.models.blocks.non_local import NonLocalBlock
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
@@ -123,3 +124,23 @@ def test_a_sweep_of_non_local_blocks_names_models_that_can_be_built():
         blocks.append(sum(isinstance(m, NonLocalBlock) for m in model.modules()))
         assert config["model"]["_target_"].endswith("ResNet3D")
     assert blocks == [0, 1, 1, 1, 1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("preset", "name"),
+    [
+        ("default", "3x1"),
+        ("kinetics_slowfast", "10x3@256_without_end"),
+        ("kinetics_videomae", "5x3@224_ends"),
+        ("something_something", "2x3@224_without_end"),
+        ("charades", "10x3@256_without_end_max"),
+        ("tsn", "25x10@224_centres_logits"),
+    ],
+)
+@pytest.mark.parametrize("script", ["train", "evaluate"])
+def test_presets_of_the_literature(preset, name, script):
+    offer_checkpoint_options(["evaluate.py", "--help"])  # the option `checkpoint` of each group
+    settled = [f"{group}=checkpoint" for group in ("sampler", "transform", "model")]
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        config = compose(script, [f"views={preset}", *(settled if script == "evaluate" else ())])
+    assert build(OmegaConf.to_container(config.views), name="views").name == name

@@ -17,13 +17,16 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ProgressBar
+from pytorch_lightning.profilers import SimpleProfiler
 from torch import nn
 
 from videoclf.build import build, find_target
 from videoclf.checkpoints import SealedCheckpointIO
+from videoclf.compiling import compile_model
 from videoclf.data.datamodule import VideoDataModule
 from videoclf.data.from_config import build_datamodule
 from videoclf.data.manifest import Manifest
+from videoclf.early_stopping import early_stopping
 from videoclf.errors import ConfigError
 from videoclf.freezing import freeze_part
 from videoclf.init_from import start_from
@@ -33,6 +36,7 @@ from videoclf.save_points import SavePoints
 from videoclf.sharding import sharding_callbacks
 from videoclf.stop_signals import StopSignals
 from videoclf.tasks.video_task import VideoTask
+from videoclf.trials import DRY_RUN
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,12 @@ def assemble(
         if config["ema_decay"] is not None:
             callbacks.append(EMAWeightAveraging(decay=config["ema_decay"]))
         callbacks += learning
+        callbacks += early_stopping(
+            config.get("early_stopping", {}).get("patience"),
+            monitor=config["checkpoint"]["monitor"],
+            mode=config["checkpoint"]["mode"],
+        )
+        compile_model(task.model, config.get("compile", False))
     lay_channels_last(task.model)
     callbacks += sharding_callbacks(config, training=training)
     trainer = _trainer(config, folder, datamodule, callbacks, progress, training=training)
@@ -120,7 +130,7 @@ def _task(config: Mapping[str, Any], datamodule: VideoDataModule, *, training: b
 
 def _choose_what_learns(config: Mapping[str, Any], model: nn.Module) -> list[Callback]:
     """Freeze, adapt and set the batch norms as the config says."""
-    learning = freeze_part(model, config["freeze"])
+    learning = freeze_part(model, config["freeze"], config.get("unfreeze_at_epoch"))
     learning += _make(config, "lora").apply(model)
     on_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
     learning += _make(config, "batch_norm").apply(model, on_gpu=on_gpu)
@@ -145,12 +155,14 @@ def _trainer(
     devices = config["trainer"]["devices"]
     videos_a_step = config["data"]["batch_size"] * ranks
     steps = len(datamodule.rows("train")) // videos_a_step if training else 1
+    changes = {"log_every_n_steps": max(1, min(steps, config["trainer"]["log_every_n_steps"]))}
+    if training and config.get("dry_run"):
+        changes |= DRY_RUN
     trainer: pl.Trainer = _make(
         config,
         "trainer",
         devices=ranks_here if devices == "auto" or ranks_here > 1 else devices,
         num_nodes=ranks // ranks_here,
-        log_every_n_steps=max(1, min(steps, config["trainer"]["log_every_n_steps"])),
         logger=loggers or False,
         callbacks=callbacks,
         plugins=[SealedCheckpointIO(_description(config))],
@@ -160,8 +172,18 @@ def _trainer(
         enable_model_summary=False,
         enable_progress_bar=isinstance(progress, ProgressBar),
         enable_checkpointing=training,
+        profiler=_profiler(config, folder) if training else None,
+        **changes,
     )
     return trainer
+
+
+def _profiler(config: Mapping[str, Any], folder: Path) -> SimpleProfiler | None:
+    """Return what writes the seconds of each hook of a run to `fit-profiler.txt`, if asked for."""
+    name = config.get("profiler")
+    if name not in (None, "simple"):
+        raise ConfigError(f"profiler={name} must be null or simple; see also `videoclf profile`")
+    return SimpleProfiler(dirpath=folder, filename="profiler") if name else None
 
 
 def lay_channels_last(model: nn.Module) -> None:

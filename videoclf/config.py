@@ -30,6 +30,7 @@ from videoclf.errors import ConfigError, VideoclfError, end_with
 from videoclf.log import show_log
 from videoclf.outer_launcher import Place
 from videoclf.reports.redaction import redact_command
+from videoclf.trials import few_videos
 from videoclf.types import SUBSETS
 
 CONF = next(
@@ -189,6 +190,8 @@ def prepare(
         plain(config.data), name="data", trusted_packages=config.trusted_packages
     )
     manifest = data.manifest()
+    if config.get("overfit") is not None:
+        manifest = few_videos(manifest, config.overfit)
     flow = data.flow()
     if flow is not None:
         flow.check_files(manifest)

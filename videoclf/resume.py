@@ -21,6 +21,7 @@ from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
 from videoclf.errors import CheckpointError, ConfigError, DataError
 from videoclf.outer_launcher import Place, agreed
+from videoclf.trials import few_videos
 
 #: Settings that may be given beside `resume`: they change where and how fast, not what.
 CHANGEABLE = (
@@ -202,6 +203,8 @@ def find_data(config: dict[str, Any], *, moved: bool) -> None:
     if Path(config["manifest"]["path"]).is_file() and not moved:
         return
     manifest: Manifest = data.manifest()
+    if config.get("overfit") is not None:
+        manifest = few_videos(manifest, config["overfit"])
     if manifest.sha256 != config["manifest"]["sha256"]:
         raise DataError(
             f"the data below {config['data']['root']} are not those that the run began with: "

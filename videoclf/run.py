@@ -30,10 +30,12 @@ from videoclf.checkpoints import load_model
 from videoclf.ensemble import join_members
 from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError
 from videoclf.evaluation.evaluator import Evaluation, evaluate
+from videoclf.evaluation.stored import evaluate_stored
 from videoclf.launch import error_file
 from videoclf.parent import die_with_parent
 from videoclf.reports.writer import write_results
 from videoclf.stop_signals import Stopped, StopSignals
+from videoclf.trials import end_dry_run
 
 #: Warnings of others that tell our users nothing, each by its exact beginning and with the reason.
 QUIET = (
@@ -95,6 +97,9 @@ def _run(kind: str, folder: Path, resume_from: Path | None, stop: StopSignals) -
     if kind == "ensemble":
         join_members(config, folder, began)
         return
+    if kind == "predictions":
+        evaluate_stored(config, folder, began)
+        return
     parts = assemble(
         config, folder, training=kind == "train", stop=stop, began=began, resume_from=resume_from
     )
@@ -113,6 +118,11 @@ def train(
     """Fit, then evaluate the best checkpoint once on the test list, then report."""
     assert parts.save_points is not None
     parts.trainer.fit(parts.task, datamodule=parts.datamodule, ckpt_path=resume_from)
+    if config.get("dry_run"):
+        parts.trainer.strategy.barrier()
+        if parts.trainer.is_global_zero:
+            end_dry_run(folder)
+        return
     train_seconds = parts.save_points.train_seconds
     best = folder / "checkpoints" / "best.ckpt"
     if not best.is_file():

@@ -84,3 +84,24 @@ def test_numbers():
     assert [wording.number(x) for x in (1234.5, 12.34, 7.0)] == ["1,234", "12.3", "7"]
     assert wording.plural(1, "clip") == "1 clip"
     assert wording.plural(1200, "clip") == "1,200 clips"
+
+
+def test_a_protocol_in_a_name_falls_apart():
+    parts = wording.parse_metric("test/video_top1_10x3@256_without_end_max_available")
+    assert (parts.views, parts.crop_pixels, parts.positions) == ((10, 3), 256, "without_end")
+    assert (parts.average, parts.over, parts.title) == ("max", "available", "top-1")
+    parts = wording.parse_metric("test/video_top5_10x3_logits_average_1_1.5_listed")
+    assert (parts.average, parts.ensemble, parts.over) == ("logits", "average_1_1.5", "listed")
+    assert wording.parse_metric("test/video_ece_4x1_best3").title == "calibration error"
+
+
+def test_views_in_words():
+    protocol = {"num_clips": 10, "num_crops": 3, "crop_pixels": 256, "positions": "without_end"}
+    assert wording.views_in_words({**protocol, "average": "max"}) == (
+        f"10 clips {TIMES} 3 crops of 256 pixels, clips from the start, the end left out, "
+        "highest probability of each class"
+    )
+    best = {"num_clips": 2, "num_crops": 1, "average": "top_k", "top_k": 2}
+    assert wording.views_in_words(best).endswith(
+        "mean of the 2 highest probabilities of each class"
+    )

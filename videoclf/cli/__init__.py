@@ -9,7 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from videoclf import __version__
-from videoclf.cli import bench, check, compare, explain, features, flow, ladder, prepare, profile
+from videoclf.cli import (
+    bench,
+    check,
+    compare,
+    explain,
+    features,
+    flow,
+    ladder,
+    predict,
+    prepare,
+    probe,
+    profile,
+)
 from videoclf.errors import ConfigError, VideoclfError, end_with
 
 #: What a command line that makes no sense raises; where it is defined depends on typer's version.
@@ -28,7 +40,9 @@ app.command("check", rich_help_panel="Videos")(check.run)
 app.command("prepare", rich_help_panel="Videos")(prepare.run)
 app.command("flow", rich_help_panel="Videos")(flow.run)
 app.command("features", rich_help_panel="Networks")(features.run)
+app.command("predict", rich_help_panel="Networks")(predict.run)
 app.command("explain", rich_help_panel="Networks")(explain.run)
+app.command("probe", rich_help_panel="Networks")(probe.run)
 app.command("profile", rich_help_panel="Models")(profile.run)
 app.command("compare", rich_help_panel="Models")(compare.run)
 app.command("ladder", rich_help_panel="Models")(ladder.run)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from videoclf.predicting.predictor import Predictor
 
 TASK = "videoclf.tasks.classification.VideoClassification"
+MULTI_LABEL_TASK = "videoclf.tasks.multi_label.MultiLabelClassification"
 
 
 def compose_checkpoint(checkpoint: Path, overrides: Sequence[str]) -> DictConfig:
@@ -37,29 +38,42 @@ def compose_checkpoint(checkpoint: Path, overrides: Sequence[str]) -> DictConfig
     return config
 
 
-def own_views(checkpoint: Path) -> list[str]:
-    """Return the overrides that choose the views of the checkpoint's own test.
+def with_own_views(checkpoint: Path, overrides: Sequence[str]) -> list[str]:
+    """Put the views of the checkpoint's own test before the overrides, which may change them.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
     """
     from videoclf import checkpoint_file
 
+    if any(override.startswith("views=") for override in overrides):
+        return list(overrides)  # a preset says all of it
     views: dict[str, Any] = checkpoint_file.describe(checkpoint)["config"].get("views") or {}
     shown = {key: value for key, value in views.items() if isinstance(value, int | str)}
-    return [f"views.{key}={value}" for key, value in shown.items() if key != "_target_"]
+    return [
+        *(f"views.{key}={value}" for key, value in shown.items() if key != "_target_"),
+        *overrides,
+    ]
 
 
-def check_classifies(checkpoint: Path, settings: dict[str, Any]) -> None:
+def check_classifies(
+    checkpoint: Path, settings: dict[str, Any], *, several_labels: bool = False
+) -> None:
     """Refuse a checkpoint of another task than classification.
+
+    Args:
+        checkpoint: the file.
+        settings: its config.
+        several_labels: a network may also say several labels of a video.
 
     Raises:
         ConfigError: it is one.
     """
     task = settings["task"]["_target_"]
-    if task != TASK:
+    if task != TASK and not (several_labels and task == MULTI_LABEL_TASK):
+        what = "several labels at once" if task == MULTI_LABEL_TASK else "no classes"
         raise ConfigError(
-            f"{checkpoint} was trained with {task.rpartition('.')[2]}, which gives no classes; "
+            f"{checkpoint} was trained with {task.rpartition('.')[2]}, which gives {what}; "
             "name the checkpoint of a classification"
         )
 
@@ -78,11 +92,11 @@ def load(
     from videoclf.predicting.predictor import Predictor
 
     path = Path(checkpoint)
-    config = compose_checkpoint(path, [*own_views(path), *settings])
+    config = compose_checkpoint(path, with_own_views(path, settings))
     if config.data.reader == "decoded":  # it would keep whole files decoded, for one look at each
         OmegaConf.update(config, "data.reader", "pyav")
     found = without_stores(plain(config))
-    check_classifies(path, found)
+    check_classifies(path, found, several_labels=True)
     model = build_network(found, device)
     return Predictor(model=model, class_names=found["data"]["class_names"], settings=found)
 

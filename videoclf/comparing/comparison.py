@@ -18,10 +18,10 @@ from videoclf.comparing.differences import (
     split_by_aspects,
 )
 from videoclf.comparing.finished_run import FinishedRun, step_seconds, video_groups
-from videoclf.comparing.scores import statistic_of, top_hits
 from videoclf.comparing.significance import holm, mcnemar_p_value
 from videoclf.errors import ConfigError
 from videoclf.evaluation.intervals import bootstrap_interval, t_interval
+from videoclf.reports.statistics import statistic_of, top_hits
 from videoclf.reports.wording import headline_metric
 
 Interval = tuple[float, float]

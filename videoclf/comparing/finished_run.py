@@ -119,8 +119,11 @@ def read_run(folder: Path) -> FinishedRun:
 def video_groups(run: FinishedRun) -> list[Hashable] | None:
     """Return the group of each listed video (None where it has none), or None if unknown.
 
-    Predictions do not hold groups; the manifest does, where the cache still has it.
+    Predictions of earlier versions do not hold groups; the manifest does, where the cache still
+    has it.
     """
+    if run.predictions.groups is not None:
+        return list(run.predictions.groups)
     known = run.config.get("manifest") or {}
     places = [Path(str(known.get("path"))), cache_folder() / "manifests"]
     places[1] /= f"{run.results.manifest_sha256}.arrow"

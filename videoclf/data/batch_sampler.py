@@ -10,7 +10,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from videoclf.data.balance import Reads
 from videoclf.errors import ConfigError
+
+#: A video that an epoch reads again gets the chance of an epoch so much later, never reached:
+#: another clip, another augmentation.
+COPIES_APART = 1_000_000
 
 
 class TrainBatches:
@@ -22,13 +27,21 @@ class TrainBatches:
         seed: of the run.
         rank: this process.
         world: number of processes.
+        reads: how often an epoch reads each row; None reads each once.
 
     Raises:
         ConfigError: fewer videos than one global batch.
     """
 
     def __init__(
-        self, rows: np.ndarray, *, batch_size: int, seed: int, rank: int, world: int
+        self,
+        rows: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int,
+        world: int,
+        reads: Reads | None = None,
     ) -> None:
         if len(rows) < batch_size * world:
             raise ConfigError(
@@ -40,6 +53,7 @@ class TrainBatches:
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.reads = reads
         self.epoch = 0
         self._start = (0, 0)
 
@@ -63,14 +77,18 @@ class TrainBatches:
         return len(self.rows) // (self.batch_size * self.world)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = self.rows[
-            np.random.default_rng((self.seed, self.epoch)).permutation(len(self.rows))
-        ]
+        generator = np.random.default_rng((self.seed, self.epoch))
+        if self.reads is None:
+            places, before = generator.permutation(len(self.rows)), np.zeros(len(self.rows), int)
+        else:
+            places, before = self.reads.draw(generator)
+        rows, epochs = self.rows[places], self.epoch + COPIES_APART * before
         step = self.batch_size * self.world
         first_batch = self._start[1] if self.epoch == self._start[0] else 0
         for batch in range(first_batch, len(self)):
             first = batch * step + self.rank * self.batch_size
-            yield [(self.epoch, int(row)) for row in order[first : first + self.batch_size]]
+            own = slice(first, first + self.batch_size)
+            yield list(zip(epochs[own].tolist(), rows[own].tolist(), strict=True))
 
 
 class EvalBatches:

@@ -18,6 +18,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from videoclf.data.balance import Balance, Reads, expected_reads
 from videoclf.data.batch_sampler import EvalBatches, TrainBatches
 from videoclf.data.dataset import VideoDataset, collate
 from videoclf.data.flow_source import FlowSource
@@ -70,6 +71,9 @@ class VideoDataModule(pl.LightningDataModule):
         modalities: what a clip consists of: rgb, flow or both.
         flow: where flow comes from, if it is one of them.
         same_clips: every epoch trains on the same clips of a video, augmentation included.
+        balance: how often an epoch reads the videos of rare classes.
+        augment: False trains on the clip of the validation, as it is.
+        max_val_batches: a validation reads so many batches of each rank; None reads all.
     """
 
     def __init__(
@@ -91,6 +95,9 @@ class VideoDataModule(pl.LightningDataModule):
         modalities: Sequence[str] = ("rgb",),
         flow: FlowSource | None = None,
         same_clips: bool = False,
+        balance: Balance = "none",
+        augment: bool = True,
+        max_val_batches: int | None = None,
     ) -> None:
         super().__init__()
         transform.check_crops(views.num_crops)
@@ -111,6 +118,9 @@ class VideoDataModule(pl.LightningDataModule):
         self.modalities = modalities
         self.flow = flow
         self.same_clips = same_clips
+        self.balance: Balance = balance
+        self.augment = augment
+        self.max_val_batches = max_val_batches
         self.watchdog = FileWatchdog(
             seconds_per_file=seconds_per_file, path_of=lambda row: manifest.record(row).path
         )
@@ -162,6 +172,8 @@ class VideoDataModule(pl.LightningDataModule):
         if not len(rows):
             counts = ", ".join(f"{name} {count}" for name, count in self.manifest.counts().items())
             raise DataError(f"the data have no {subset} videos ({counts}); choose another subset")
+        if subset == "val" and self.max_val_batches is not None:
+            rows = rows[: self.max_val_batches * self.batch_size * self._world]
         return rows
 
     def listed(self, subset: str) -> tuple[np.ndarray, np.ndarray]:
@@ -175,17 +187,19 @@ class VideoDataModule(pl.LightningDataModule):
 
         The global batches are the same for any number of ranks.
         """
+        rows = self.rows("train")
         batches = TrainBatches(
-            self.rows("train"),
+            rows,
             batch_size=self.batch_size,
             seed=self.seed,
             rank=self._rank,
             world=self._world,
+            reads=self._reads(rows),
         )
         batches.start_at(*self._start)
         self._start = (0, 0)  # any further loader reads whole epochs
         self._train_batches = batches
-        return self._loader(batches, views=None)
+        return self._loader(batches, views=None if self.augment else self.views["val"])
 
     def val_dataloader(self) -> TimedLoader:
         """One centre clip and crop a validation video."""
@@ -203,8 +217,13 @@ class VideoDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:  # noqa: ARG002
         """Augment and normalise where the batch lies."""
-        train = bool(self.trainer and self.trainer.training)
+        train = bool(self.trainer and self.trainer.training) and self.augment
         return self.transform.on_device(batch, seed=self.seed, train=train)
+
+    def _reads(self, rows: np.ndarray) -> Reads | None:
+        labels = self.manifest.table["labels"].take(rows)
+        lengths = pc.list_value_length(labels).to_numpy()
+        return expected_reads(lengths, pc.list_flatten(labels).to_numpy(), self.balance)
 
     @property
     def _rank(self) -> int:
@@ -243,7 +262,7 @@ class VideoDataModule(pl.LightningDataModule):
             num_workers=self.num_workers,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0 and views is None,
+            persistent_workers=self.num_workers > 0 and isinstance(batches, TrainBatches),
             worker_init_fn=_start_worker if self.num_workers else None,
         )
         self._loaders.append(loader)

@@ -54,6 +54,9 @@ def build_datamodule(
         seconds_per_file=data["seconds_per_file"],
         seed=config["seed"],
         same_clips=cached is not None,
+        balance=data.get("balance", "none"),  # unknown to older checkpoints
+        augment=not config.get("overfit"),
+        max_val_batches=1 if config.get("dry_run") else None,
         test_subset=config.get("subset", "test"),
         **parts,
     )

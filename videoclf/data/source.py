@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
+from videoclf.data.balance import Balance, check_balance
 from videoclf.data.flow_source import FlowSource
 from videoclf.errors import DataError
 from videoclf.flow import estimator_class
@@ -48,6 +49,7 @@ class VideoData(abc.ABC):
         max_unreadable: unreadable videos that are left out and listed before the run stops.
         verify_hashes: hold the content of files against the hashes that annotations give (a table
             with a column `sha256`): once, at the first opening; always; or never.
+        balance: how often an epoch reads the videos of rare classes, see `videoclf.data.balance`.
         num_classes: written by the composing process, from the manifest.
         class_names: written by the composing process, in the order of the class ids.
     """
@@ -67,6 +69,7 @@ class VideoData(abc.ABC):
     verify_hashes: HashCheck
     num_classes: int | None
     class_names: tuple[str, ...] | None
+    balance: Balance = "none"
 
     #: Records may carry several labels at once (sigmoid and mAP instead of softmax and top-1).
     multi_label: ClassVar[bool] = False
@@ -89,6 +92,7 @@ class VideoData(abc.ABC):
             raise ValueError(
                 f"data.verify_hashes={self.verify_hashes} must be once, always or never"
             )
+        check_balance(self.balance)
         wrong = [name for name in self.modalities if name not in MODALITIES]
         if wrong or not self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise ValueError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torchmetrics.functional.classification import multilabel_average_precision
+from torchmetrics.functional.classification import binary_average_precision
 
 from videoclf.evaluation.scores import Scores
 
@@ -45,15 +45,10 @@ def multi_label_metrics(scores: Scores, *, protocol: str) -> dict[str, float]:
     support = scores.labels.sum(0)  # (K,)
     found = scores.labels[seen].sum(0)
     precisions = torch.zeros(len(support), dtype=torch.float64)
-    if bool(seen.any()):
-        each = multilabel_average_precision(
-            # beyond [0, 1], by rounding alone, torchmetrics would take them for logits
-            scores.probabilities[seen].clamp(0, 1),
-            scores.labels[seen].long(),
-            num_labels=len(support),
-            average="none",
-        )
-        precisions = torch.where(found > 0, each.double(), 0.0)
+    # beyond [0, 1], by rounding alone, torchmetrics would take them for logits
+    probabilities, labels = scores.probabilities[seen].clamp(0, 1), scores.labels[seen].long()
+    for k in found.nonzero().flatten().tolist():  # without a positive, torchmetrics warns
+        precisions[k] = binary_average_precision(probabilities[:, k], labels[:, k])
     listed = _mean((precisions * found / support.clamp_min(1))[support > 0])
     named = {f"video_map_{protocol}": listed}
     if scores.num_missing:

@@ -13,7 +13,7 @@ from videoclf.errors import ConfigError
 from videoclf.evaluation.ensemble import Ensemble
 from videoclf.evaluation.evaluator import Evaluation
 from videoclf.evaluation.fusion import average_scores, fit_fusion
-from videoclf.evaluation.metrics import video_metrics
+from videoclf.evaluation.metrics import calibration_metrics, video_metrics
 from videoclf.evaluation.scores import Scores, ShardScores, join
 from videoclf.reports.predictions import read_predictions
 from videoclf.reports.results import Results
@@ -69,11 +69,9 @@ def evaluate_joined(
         labels=scored[0].labels.numpy(),
         num_classes=len(manifest.class_names),
     )
-    metrics = video_metrics(
-        joined,
-        num_classes=len(manifest.class_names),
-        protocol=f"{views_name}_{ensemble.name}",
-    )
+    num_classes, protocol = len(manifest.class_names), f"{views_name}_{ensemble.name}"
+    metrics = video_metrics(joined, num_classes=num_classes, protocol=protocol)
+    metrics |= calibration_metrics(joined, num_classes=num_classes, protocol=protocol)
     seconds = sum(
         float(Results.load(folder / "results.json").timing["evaluate_seconds"] or 0)
         for folder in (*members, *fit_members)

@@ -1,1 +1,1 @@
-"""From a checkpoint and videos to labels: one by one, whole folders, long files along their time."""
+"""From a checkpoint and videos to labels: single files, whole folders, and along long films."""

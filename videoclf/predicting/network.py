@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from videoclf.assembly import check_modalities, lay_channels_last
 from videoclf.build import build
 from videoclf.checkpoints import load_model
 from videoclf.errors import ConfigError
-from videoclf.assembly import check_modalities, lay_channels_last
 
 #: Arguments of models that name published weights to start from.
 _STARTING_WEIGHTS = {"pretrained", "image_weights"}

@@ -16,6 +16,7 @@ from videoclf.data.from_config import build_datamodule
 from videoclf.data.manifest import Manifest
 from videoclf.errors import UnreadableVideoError
 from videoclf.evaluation.views import Views
+from videoclf.predicting.listing import unlabelled
 from videoclf.predicting.scoring import video_probabilities
 from videoclf.types import Batch, Unreadable
 
@@ -30,7 +31,7 @@ class Prediction:
     Attributes:
         path: of the video, as it was asked for.
         class_names: of the network, (K,).
-        probabilities: float32 (K,), summing to 1.
+        probabilities: float32 (K,); of a softmax they sum to 1.
     """
 
     path: str
@@ -72,7 +73,7 @@ class Predictor:
         self.class_names = tuple(class_names)
         self.settings = settings
         self.device = next(model.parameters()).device
-        nothing = self.manifest_of([])
+        nothing = unlabelled([], self.class_names)
         self._reading = build_datamodule(settings, manifest=nothing, folder=Path())
 
     @property
@@ -91,7 +92,9 @@ class Predictor:
         Raises:
             UnreadableVideoError: it is missing or damaged.
         """
-        (found,) = self.predict_rows(self.manifest_of([os.fspath(path)]), Path(), np.array([0]))
+        (found,) = self.predict_rows(
+            unlabelled([os.fspath(path)], self.class_names), Path(), np.array([0])
+        )
         if isinstance(found, Unreadable):
             raise UnreadableVideoError(found.path, found.reason)
         return found
@@ -120,20 +123,11 @@ class Predictor:
                 yield from self._in_order(batch, manifest)
 
     def score(self, batch: Batch) -> np.ndarray:
-        """Score uint8 views of videos: float32 (B, K), rows summing to 1."""
+        """Score uint8 views of videos: float32 (B, K)."""
         batch = self._reading.transform.on_device(batch.to(self.device), seed=0, train=False)
         at_once = self._reading.batch_size
         found = video_probabilities(self.model, batch.inputs, self.views, clips_at_once=at_once)
         return found.numpy()
-
-    def manifest_of(self, paths: Sequence[str]) -> Manifest:
-        """List videos without labels."""
-        return Manifest.from_columns(
-            class_names=self.class_names,
-            paths=paths,
-            labels=[()] * len(paths),
-            subsets=["test"] * len(paths),
-        )
 
     def _in_order(self, batch: Batch, manifest: Manifest) -> list[Prediction | Unreadable]:
         """Return what was found of a batch's records, as they stand in the manifest."""

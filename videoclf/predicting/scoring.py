@@ -18,16 +18,16 @@ def video_probabilities(
     *,
     clips_at_once: int,
 ) -> torch.Tensor:
-    """Score all views of some videos and average those of each.
+    """Score all views of some videos and make one prediction of each.
 
     Args:
         model: in eval mode, clips by modality -> logits (N, K), or (N, S, K).
         inputs: float32 (B * V, C, T, H, W) by modality, the views of a video in a row.
-        views: what is averaged, V of them a video.
+        views: how they are joined, V of them a video.
         clips_at_once: how many go through the model at once.
 
     Returns:
-        float32 (B, K) on the CPU, rows summing to 1.
+        float32 (B, K) on the CPU.
 
     Raises:
         NonFiniteLossError: the scores are not finite.

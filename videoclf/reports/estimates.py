@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from videoclf.comparing.scores import statistic_of
 from videoclf.evaluation.intervals import bootstrap_interval
 from videoclf.reports.predictions import Predictions
+from videoclf.reports.statistics import statistic_of
 from videoclf.reports.wording import parse_metric
+
+#: Resampled test lists of an interval, and of one of a mean average precision.
+NUM_DRAWS, MAP_DRAWS = 1000, 200
 
 
 def metric_intervals(
@@ -17,7 +20,9 @@ def metric_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return the 95 % bootstrap interval of each accuracy, over draws of whole groups of videos.
 
-    Accuracies over the available videos redraw those alone. A calibration error gets none: of a
+    Accuracies over the available videos redraw those alone. A mAP is redrawn less often, since it
+    sorts the videos anew for each class, and over the listed videos only where none is missing. A
+    calibration error gets none: of a
     redrawn list, which holds repeats, it is systematically larger than of the list itself.
 
     Args:
@@ -27,12 +32,17 @@ def metric_intervals(
     seen = predictions.taken(np.flatnonzero(predictions.available))
     intervals = {}
     for name in names:
-        over_seen = parse_metric(name).over == "available"
+        parts = parse_metric(name)
+        over_seen, is_map = parts.over == "available", parts.quantity == "map"
+        if is_map and not over_seen and len(seen) < len(predictions):
+            continue
         videos = seen if over_seen else predictions
         statistic = statistic_of(videos, name.removesuffix("_available"))
         if statistic is None:
             continue
-        interval = bootstrap_interval(statistic, videos.group_keys)
+        interval = bootstrap_interval(
+            statistic, videos.group_keys, num_draws=MAP_DRAWS if is_map else NUM_DRAWS
+        )
         if interval is not None:
             intervals[name] = interval
     return intervals

@@ -183,7 +183,8 @@ def _interval(results: Results, name: str) -> str:
 
 
 def _missing_effect(results: Results) -> str:
-    available = [n for n in results.metrics if wording.parse_metric(n).over == "available"]
+    parts = {name: wording.parse_metric(name) for name in results.metrics}
+    available = [n for n, p in parts.items() if p.over == "available" or p.quantity == "ece"]
     if not available:
         return "They count as wrong."
     return f"They count as wrong, except in {', '.join(available)}."

@@ -63,7 +63,7 @@ def _slices(
     place = np.clip(np.searchsorted(edges, values[rows], side="right") - 1, 0, len(edges) - 2)
     predicted = predictions.probabilities[rows].argmax(axis=1)
     right = np.array(
-        [int(top) in predictions.labels[row] for row, top in zip(rows, predicted, strict=True)]
+        [int(top) in predictions.labels[int(row)] for row, top in zip(rows, predicted, strict=True)]
     )
     parts = [
         Part(

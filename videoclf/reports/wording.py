@@ -14,9 +14,9 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 DASH = "\N{EN DASH}"
 
 _VIEWS = re.compile(r"_(\d+)x(\d+)(?:@(\d+))?(?=_|$)")
-_SUFFIX = re.compile(
-    r"_(available|listed|logits|probabilities|max|best\d+|ends|without_end|centres)$"
-)
+_WORDS = r"_(available|listed|logits|probabilities|max|best\d+|ends|without_end|centres)"
+_SUFFIX = re.compile(rf"{_WORDS}$")
+_AFTER_VIEWS = re.compile(rf"{_WORDS}(?=_)")
 _POSITIONS = {
     "ends": "clips from the start to the end",
     "without_end": "clips from the start, the end left out",
@@ -43,7 +43,8 @@ _HEADLINES = ("map", "mean_average_precision", "top1", "accuracy", "top5")
 class MetricName:
     """The parts of `<subset>/<clip|video>_<quantity>[_NxM[@P]][_ends][_logits][_available]`.
 
-    Absent parts are "" or None. `positions` are those of the clips, `crop_pixels` is P; `over` is
+    Absent parts are "" or None. `positions` are those of the clips, `crop_pixels` is P;
+    `ensemble` is how several networks were made one, such as `average_1_1.5`; `over` is
     "available" where only videos that could be evaluated count, "listed" where a name says so,
     else "".
     """
@@ -56,6 +57,7 @@ class MetricName:
     over: str
     positions: str = ""
     crop_pixels: int | None = None
+    ensemble: str = ""
 
     @property
     def title(self) -> str:
@@ -73,7 +75,10 @@ def parse_metric(name: str) -> MetricName:
         suffixes.add(suffix[1])
         rest = rest[: suffix.start()]
     views = _VIEWS.search(rest)
-    rest = _VIEWS.sub("", rest)
+    rest, ensemble = (rest[: views.start()], rest[views.end() :]) if views else (rest, "")
+    while known := _AFTER_VIEWS.match(ensemble):
+        suffixes.add(known[1])
+        ensemble = ensemble[known.end() :]
     level = next((word for word in ("clip", "video") if rest.startswith(f"{word}_")), "")
     return MetricName(
         subset=subset,
@@ -84,6 +89,7 @@ def parse_metric(name: str) -> MetricName:
         over=next(iter(suffixes & {"available", "listed"}), ""),
         positions=next(iter(suffixes & set(_POSITIONS)), ""),
         crop_pixels=int(views[3]) if views and views[3] else None,
+        ensemble=ensemble.removeprefix("_"),
     )
 
 
@@ -153,7 +159,7 @@ def conditions_in_words(name: str, protocol: Mapping[str, Any]) -> str:
     known = parts.subset in ("train", "val", "test") and parts.level
     words = [f"{parts.subset} {over}{parts.level}s"] if known else []
     if parts.views:
-        views = {"num_clips": parts.views[0], "num_crops": parts.views[1]}
+        views: dict[str, Any] = {"num_clips": parts.views[0], "num_crops": parts.views[1]}
         views |= {"crop_pixels": parts.crop_pixels, "positions": parts.positions}
         words.append(views_in_words(views | {"average": parts.average}))
     elif parts.level == "video" and parts.subset == protocol.get("subset"):

@@ -22,8 +22,10 @@ def check_loss(name: str, valid: tuple[str, ...], focal_gamma: float) -> None:
     """
     if name not in valid:
         raise ValueError(f"task.loss={name!r} must be one of {', '.join(valid)}")
-    if focal_gamma < 0:
-        raise ValueError(f"task.focal_gamma={focal_gamma} must be at least 0; 0 weighs all alike")
+    if focal_gamma != 0 and focal_gamma < 1:  # its gradient is infinite where a clip is certain
+        raise ValueError(
+            f"task.focal_gamma={focal_gamma} must be at least 1, or 0, which weighs all alike"
+        )
 
 
 def softmax_focal(

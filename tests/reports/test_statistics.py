@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from videoclf.comparing.scores import statistic_of, top_hits
 from videoclf.reports.predictions import Predictions
+from videoclf.reports.statistics import statistic_of, top_hits
 
 
 def predictions(probabilities, labels, available=None, **more):
