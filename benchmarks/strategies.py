@@ -30,6 +30,7 @@ from page import fill_table
 
 PROJECT = Path(__file__).parents[1]
 SETS = ("moving_shapes", "ucf101")
+CHANCE = {"moving_shapes": 1 / 8, "ucf101": 1 / 3}
 VALIDATIONS = 4  # at most, of a cell: they cost time that is not training
 
 _TEST_RESNET = "model.backbone=test_resnet"  # timm's smallest ResNet, 0.37 M parameters
@@ -243,53 +244,36 @@ def write(arguments: argparse.Namespace) -> int:
 
 
 def draw(cells: dict[tuple[str, str], dict[str, Any]], path: Path) -> None:
-    """Draw accuracy against multiply-accumulates, one panel a data set, one dot a strategy."""
+    """Draw a bar for each strategy's accuracy, a panel a data set, and beside them its cost."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     shown = [data for data in SETS if any("test" in cells[data, s.name] for s in STRATEGIES)]
-    figure, axes = plt.subplots(len(shown), 1, figsize=(9, 6.5 * len(shown)), squeeze=False)
-    for data, axis in zip(shown, axes[:, 0], strict=True):
-        found = {strategy.name: cells[data, strategy.name] for strategy in STRATEGIES}
-        dots = {n: (c["macs"] / 1e6, c["test"]) for n, c in found.items() if "test" in c}
-        axis.plot(*zip(*dots.values(), strict=True), "o", color="#1f5fa8", markersize=6)
-        name_dots(axis, dots)
-        axis.set_xscale("log")
-        axis.set_title(data)
-        axis.set_xlabel("multiply-accumulates a clip, millions")
-        axis.set_ylabel("top-1 of the test videos")
-        axis.grid(alpha=0.3)
-        axis.set_ylim(-0.02, 1.04)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    figure, axes = plt.subplots(
+        1, len(shown) + 1, figsize=(10, 8), sharey=True, layout="constrained"
+    )
+    rows = range(len(STRATEGIES))
+    for data, axis in zip(shown, axes, strict=False):
+        tests = [cells[data, strategy.name].get("test", 0.0) for strategy in STRATEGIES]
+        axis.barh(rows, tests, color="#1f5fa8", height=0.7)
+        for row, test in zip(rows, tests, strict=True):
+            axis.text(test + 0.015, row, f"{test:.2f}" if test else "", va="center", fontsize=8)
+        axis.axvline(CHANCE[data], color="grey", linewidth=1, linestyle=":")
+        axis.set_title(f"{data}: top-1 of the test videos", fontsize=10)
+        axis.set_xlim(0, 1.12)
+    for data, marker in zip(shown, "os", strict=False):
+        costs = [cells[data, strategy.name].get("macs", math.nan) / 1e6 for strategy in STRATEGIES]
+        axes[-1].plot(costs, rows, marker, color="#d1701f", markersize=5, label=data)
+    axes[-1].set_xscale("log")
+    axes[-1].set_title("multiply-accumulates a clip, millions", fontsize=10)
+    axes[-1].legend(fontsize=8)
+    axes[-1].grid(axis="both", alpha=0.3)
+    axes[0].set_yticks(rows, [strategy.name for strategy in STRATEGIES], fontsize=9)
+    axes[0].invert_yaxis()
+    figure.savefig(path, dpi=88)
     plt.close(figure)
-
-
-def name_dots(axis: Any, dots: dict[str, tuple[float, float]]) -> None:
-    """Write the names at the right, in the order of the dots' height, each with a line to its dot.
-
-    Beside their dots they would lie on one another: many strategies have a height in common.
-    """
-    ordered = sorted(dots.items(), key=lambda dot: dot[1][::-1])
-    heights = [y for _, (_, y) in ordered]
-    for place in range(1, len(heights)):
-        heights[place] = max(heights[place], heights[place - 1] + 0.042)
-    highest = 1.02
-    for place in range(len(heights) - 1, -1, -1):  # and down again, where they grew out of the top
-        heights[place] = min(heights[place], highest)
-        highest = heights[place] - 0.042
-    for (name, (x, y)), height in zip(ordered, heights, strict=True):
-        axis.annotate(
-            name,
-            (x, y),
-            xytext=(1.03, height),
-            textcoords=axis.get_yaxis_transform(),
-            fontsize=9,
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": "#b8b8b8", "linewidth": 0.6},
-        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
