@@ -16,7 +16,12 @@ from videoclf.errors import ConfigError, DataError, StorageError, VideoclfError,
 
 
 def trainer(**changes):
-    settings = {"accelerator": "auto", "devices": "auto", "precision": "32-true"}
+    settings = {
+        "accelerator": "auto",
+        "devices": "auto",
+        "num_nodes": 1,
+        "precision": "32-true",
+    }
     return {**settings, **changes}
 
 
@@ -91,14 +96,14 @@ def test_the_first_error_of_ours_is_the_cause(tmp_path):
     leave(tmp_path, 0, "DataError", when=2.0)
     leave(tmp_path, 1, "NonFiniteLossError", when=1.0, code=4)
     with pytest.raises(VideoclfError, match="NonFiniteLossError of 1") as raised:
-        launch._raise_first(tmp_path, [3, 4], [1, 0])
+        launch._raise_first(tmp_path, {0: 3, 1: 4}, [1, 0])
     assert raised.value.exit_code == 4
     assert not list(tmp_path.iterdir())
 
 
 def test_a_rank_that_could_not_even_say_that_the_disk_is_full(tmp_path):
     with pytest.raises(StorageError, match=f"can be written to {tmp_path}: the disk is full"):
-        launch._raise_first(tmp_path, [6], [0])
+        launch._raise_first(tmp_path, {0: 6}, [0])
 
 
 def test_the_command_to_go_on_can_be_typed_as_it_stands(tmp_path, monkeypatch):
@@ -110,7 +115,7 @@ def test_the_command_to_go_on_can_be_typed_as_it_stands(tmp_path, monkeypatch):
 
 def test_a_rank_that_dies_without_a_word(tmp_path):
     with pytest.raises(WorkerError, match="rank 1 was killed by signal 9 without a word"):
-        launch._raise_first(tmp_path, [1, -9], [1, 0])
+        launch._raise_first(tmp_path, {0: 1, 1: -9}, [1, 0])
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_many_exceptions_in_a_row_stop_the_run(monkeypatch, capfd):
 
 
 def test_our_own_errors_stop_the_run():
-    trainer = {"accelerator": "cpu", "devices": 0, "precision": "32-true"}
+    trainer = {"accelerator": "cpu", "devices": 0, "num_nodes": 1, "precision": "32-true"}
     with pytest.raises(ConfigError, match="trainer.devices=0 asks for 0"):
         run(count_ranks, [trainer])
 
