@@ -33,6 +33,7 @@ def test_results_say_what_was_measured(trained_run):
         "test/video_top1_2x1",
         "test/video_top5_2x1",
         "test/video_mean_class_2x1",
+        "test/video_ece_2x1",
     }
     assert results.counts == {"expected": 16, "evaluated": 16, "missing": 0}
     assert 0 <= results.timing["data_wait_share"] <= 1
