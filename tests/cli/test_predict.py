@@ -3,6 +3,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -157,7 +158,8 @@ def test_a_folder_is_watched_until_ctrl_c(checkpoint, video, tmp_path, capsys, m
         if len(looks) == 3:  # both are done in the second look
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(watching.time, "sleep", sleep)
+    # the module's own clock: threads of others sleep too
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=sleep))
     with pytest.raises(SystemExit, match="130"):
         predict(checkpoint, tmp_path, "--watch", "--interval", "0.1")
     assert looks == [0.1] * 3
