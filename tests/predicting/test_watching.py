@@ -1,6 +1,7 @@
 import itertools
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_a_file_counts_when_it_has_stopped_growing(tmp_path, monkeypatch):
             growing.write_bytes(content)
             os.utime(growing, ns=(0, len(content)))
 
-    monkeypatch.setattr(watching.time, "sleep", sleep)
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=sleep))
     arriving = arrivals(tmp_path, seconds_between=0.25)
     assert next(arriving).name == "there.mp4"
     assert next(arriving) == growing
