@@ -43,6 +43,14 @@ def test_a_hanging_task_is_lost_and_its_process_replaced():
     assert ended[1] == Lost(600, None, "took longer than 0.5 s")
 
 
+def test_a_late_result_is_late_though_nobody_was_looking():
+    pool = Pool(time.sleep, num_processes=2, seconds_per_task=0.3)
+    with closing(pool.run([0.0, 0.6])) as ended:
+        assert next(ended) == Finished(0.0, None)
+        time.sleep(3)  # the other task ends meanwhile, and is met as a result, not as a deadline
+        assert next(ended) == Lost(0.6, None, "took longer than 0.3 s")
+
+
 def test_a_dying_process_is_replaced():
     ended = run(signal.raise_signal, [0, signal.SIGSEGV, 0])
     assert [type(each) for each in ended] == [Finished, Lost, Finished]

@@ -128,7 +128,7 @@ class Pool(Generic[Task, Result]):
                     f"a process did not start within {START_SECONDS:.0f} s; the machine is too "
                     "busy, lower --processes"
                 )
-            return Lost(task, None, f"took longer than {self.seconds_per_task:g} s")
+            return self._late(task)
         try:
             message: Any = process.connection.recv()
         except (EOFError, ConnectionResetError):
@@ -137,12 +137,17 @@ class Pool(Generic[Task, Result]):
             process.is_ready = True
             process.deadline = time.monotonic() + self.seconds_per_task
             return None
-        result, error = message
+        result, error, seconds = message
         if error is not None:
             assert isinstance(error, VideoclfError)
             raise error
         self._lost_in_a_row = 0
+        if seconds > self.seconds_per_task:  # late, but done before this process came to look
+            return self._late(task)
         return Finished(task, result)
+
+    def _late(self, task: Task) -> Lost[Task]:
+        return Lost(task, None, f"took longer than {self.seconds_per_task:g} s")
 
     def _died(self, process: _Process) -> Lost[Task]:
         code = process.exit_code()

@@ -6,6 +6,7 @@ Started by `videoclf.tools.pool` as `python -m videoclf.tools.worker <file descr
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -17,8 +18,9 @@ from videoclf.parent import die_with_parent
 def main(arguments: Sequence[str]) -> int:
     """Answer until the pool closes its end of the pipe.
 
-    An answer is (result, None) or (None, error). Any other exception ends the process with exit
-    code 1 and its traceback; the pool then names the task.
+    An answer is (result, None, seconds) or (None, error, seconds): what the task took is measured
+    here, so that a pool that is itself held up still knows. Any other exception ends the process
+    with exit code 1 and its traceback; the pool then names the task.
     """
     die_with_parent()
     connection: Connection[Any, Any] = Connection(int(arguments[0]))
@@ -27,11 +29,12 @@ def main(arguments: Sequence[str]) -> int:
         connection.send("ready")
         while True:
             task = connection.recv()
+            began = time.monotonic()
             try:
                 result, error = function(task), None
             except VideoclfError as raised:
                 result, error = None, raised
-            connection.send((result, error))
+            connection.send((result, error, time.monotonic() - began))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return 0
 
