@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: A file whose frames take more is refused: it would fill the disk.
 MAX_BYTES = 256 * 2**20
+#: Mappings that a process keeps open; a clip then costs no system call but `stat`.
+MAX_MAPPED = 8192
 
 
 class DecodedReader:
@@ -41,14 +44,7 @@ class DecodedReader:
     def __init__(self, path: str) -> None:
         self.path = path
         status = file_status(path)
-        identity = f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
-        name = hashlib.sha256(identity.encode()).hexdigest()
-        kept = cache_folder() / "decoded" / name[:2] / f"{name[2:]}.npy"
-        if not kept.is_file():
-            _keep(path, kept)
-        self._frames = np.load(kept, mmap_mode="r")  # (T, H, W, 3)
-        about = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
-        self.fps, self.times = float(about["fps"]), np.array(about["times"], np.float64)
+        self._frames, self.fps, self.times = _mapped(path, status.st_size, status.st_mtime_ns)
         self.num_frames, self.height, self.width = self._frames.shape[:3]
 
     def frames(self, indices: np.ndarray, *, short_side: int | None = None) -> np.ndarray:
@@ -77,6 +73,19 @@ class DecodedReader:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+@lru_cache(maxsize=MAX_MAPPED)
+def _mapped(path: str, size: int, modified_ns: int) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return frames uint8 (T, H, W, 3), frames a second, times; of a file as it is now."""
+    identity = f"{os.path.realpath(path)} {size} {modified_ns}"
+    name = hashlib.sha256(identity.encode()).hexdigest()
+    kept = cache_folder() / "decoded" / name[:2] / f"{name[2:]}.npy"
+    if not kept.is_file():
+        _keep(path, kept)
+    frames = np.load(kept, mmap_mode="r")
+    about = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
+    return frames, float(about["fps"]), np.array(about["times"], np.float64)
 
 
 def _keep(path: str, kept: Path) -> None:
