@@ -3,7 +3,7 @@ import pytest
 from videoclf.ladder.attempts import Attempt
 from videoclf.ladder.cells import Measured
 from videoclf.ladder.strategies import STRATEGIES
-from videoclf.ladder.tasks import COLUMNS
+from videoclf.ladder.tasks import COLUMNS, MORE_COLUMNS
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def row():
 
 @pytest.fixture
 def column():
-    return {column.name: column for column in COLUMNS}.__getitem__
+    return {column.name: column for column in (*COLUMNS, *MORE_COLUMNS)}.__getitem__
 
 
 @pytest.fixture
@@ -24,9 +24,10 @@ def measured():
             "num_clips": 480,
             "val": test,
             "train": test,
-            "attempt": Attempt(6, 0.003),
+            "attempt": Attempt(4, 0.003),
             "num_attempts": 1,
             "seconds": 20.0,
+            "num_steps": 300,
         }
         return Measured(**{**values, **changes})
 

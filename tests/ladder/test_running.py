@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from videoclf.cli.ladder_cell import train_cell
+from videoclf.ladder.attempts import QUICK_EPOCHS, THEOREM_EPOCHS
 from videoclf.ladder.cells import Cell, measure, read_outcomes
 from videoclf.ladder.page import write_page
 from videoclf.ladder.running import Budget, last_line, run_cells
@@ -48,8 +49,8 @@ def test_cells_are_trained_measured_shown_and_kept(row, column, tmp_path):
     found = {cell: measure(cell.folder(tmp_path / "out")) for cell in cells}
     blind = found[cells[0]]
     assert blind.test == 0.5  # exactly: a theorem
-    assert blind.attempt.epochs == 2
-    assert found[cells[1]].attempt.epochs == 3
+    assert blind.attempt.epochs == THEOREM_EPOCHS
+    assert found[cells[1]].attempt.epochs == QUICK_EPOCHS
     assert found[cells[1]].num_clips == 24
 
     runs = sorted((tmp_path / "out").rglob("results.json"))

@@ -55,6 +55,12 @@ def run(
         bool,
         typer.Option(help="Try other learning rates, and four times the steps, where it fails."),
     ] = True,
+    distances: Annotated[
+        bool,
+        typer.Option(
+            "--distances", help="Accuracy against the frames between two events, instead of tasks."
+        ),
+    ] = False,
     only_report: Annotated[
         bool, typer.Option("--only-report", help="Train nothing; write the page anew.")
     ] = False,
@@ -67,12 +73,13 @@ def run(
 
     [dim]$[/dim] videoclf ladder --quick
     [dim]$[/dim] videoclf ladder -s "3D CNN" -s "early fusion" -t event_order_12 --seeds 3
+    [dim]$[/dim] videoclf ladder --distances -s "3D CNN" -s "CNN + LSTM"
     [dim]$[/dim] videoclf ladder --add "mine: model=slow_fusion model.widths=[8,16,32,64]"
     """
     from videoclf.ladder.cells import all_cells
     from videoclf.ladder.predictions import Claim, say
 
-    rows, columns = _rows(strategies or [], add or []), _columns(tasks or [])
+    rows, columns = _rows(strategies or [], add or []), _columns(tasks or [], distances=distances)
     cells = all_cells(rows, columns, range(seeds))
     if not only_report:
         wanted = [
@@ -102,11 +109,15 @@ def _rows(names: Sequence[str], added: Sequence[str]) -> list[Strategy]:
     return [*chosen, *own]
 
 
-def _columns(names: Sequence[str]) -> list[Column]:
+def _columns(names: Sequence[str], *, distances: bool) -> list[Column]:
     from videoclf.build import nearest
-    from videoclf.ladder.tasks import COLUMNS
+    from videoclf.ladder.tasks import COLUMNS, DISTANCE_COLUMNS, MORE_COLUMNS
 
-    known = {column.name: column for column in COLUMNS}
+    if distances and names:
+        raise ConfigError("--distances chooses the tasks; leave out --task")
+    if distances:
+        return list(DISTANCE_COLUMNS)
+    known = {column.name: column for column in (*COLUMNS, *MORE_COLUMNS)}
     for name in names:
         if name not in known:
             raise ConfigError(f"--task={name!r} is no task of the ladder{nearest(name, known)}")
@@ -160,19 +171,20 @@ def _report(
     from videoclf.errors import DataError
     from videoclf.ladder.cells import all_cells, measure
     from videoclf.ladder.page import broken_sentence, write_page
-    from videoclf.ladder.tasks import COLUMNS
+    from videoclf.ladder.tasks import DISTANCE_COLUMNS
     from videoclf.ladder.verdicts import Verdict
 
     found = {}
-    for cell in all_cells(rows, columns, range(num_seeds)):
+    measured_columns = dict.fromkeys((*columns, *DISTANCE_COLUMNS))
+    for cell in all_cells(rows, list(measured_columns), range(num_seeds)):
         measured = measure(cell.folder(output))
         if measured is not None:
             found[cell] = measured
     if not found:
         raise DataError(f"{output} holds no finished cell of this ladder; leave out --only-report")
-    shown = [column for column in COLUMNS if column in columns]
-    entries = write_page(found, rows, shown, num_seeds=num_seeds, output=output)
-    sys.stdout.write(f"{output / 'ladder.html'}: {len(found)} cells\n")
+    entries = write_page(found, rows, columns, num_seeds=num_seeds, output=output)
+    num_shown = sum(cell.column in columns for cell in found)
+    sys.stdout.write(f"{output / 'ladder.html'}: {num_shown} cells\n")
     broken = [broken_sentence(entry) for entry in entries if entry.verdict is Verdict.BROKEN]
     if broken:
         sys.stderr.write(f"error: {'; '.join(broken)}\n")

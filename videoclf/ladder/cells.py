@@ -61,6 +61,7 @@ class Measured:
         attempt: which of the attempts counts.
         num_attempts: how many were made.
         seconds: training of the attempt that counts, wall time.
+        num_steps: of its optimiser.
     """
 
     test: float
@@ -70,6 +71,12 @@ class Measured:
     attempt: Attempt
     num_attempts: int
     seconds: float
+    num_steps: int
+
+    @property
+    def seconds_a_step(self) -> float:
+        """Wall time of a training step, with its share of loading and validation."""
+        return self.seconds / self.num_steps
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:
@@ -101,6 +108,7 @@ def measure(folder: Path) -> Measured | None:
         attempt=best.attempt,
         num_attempts=len(outcomes),
         seconds=timing["train_seconds"],
+        num_steps=int(max(_column(run, "step"))) + 1,
     )
 
 

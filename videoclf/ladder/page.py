@@ -1,4 +1,4 @@
-"""`ladder.html`, `ladder.svg`, `ladder.md` and `ladder.json`: a ladder as it stands."""
+"""`ladder.html`, `.svg`, `.md` and `.json`, and `distances.svg`: a ladder as it stands."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from videoclf import reports
 from videoclf.cache import atomic_write
 from videoclf.comparing.costs import network_cost
 from videoclf.ladder.cells import Cell, Measured
+from videoclf.ladder.distance_picture import draw_distances
 from videoclf.ladder.heat_map import draw
 from videoclf.ladder.strategies import Strategy
 from videoclf.ladder.tables import accuracy_table
@@ -22,7 +23,14 @@ from videoclf.ladder.tasks import Column
 from videoclf.ladder.verdicts import Entry, Verdict, entries, flags, sentence
 
 TEMPLATES = (Path(__file__).parent, Path(reports.__file__).parent)
-HEADER = ("strategy", "parameters", "MMACs a clip", "seconds", "cells", "seeds at 0.90 or more")
+HEADER = (
+    "strategy",
+    "parameters",
+    "MMACs a clip",
+    "ms a step",
+    "cells",
+    "seeds at 0.90 or more",
+)
 
 
 def write_page(
@@ -36,14 +44,16 @@ def write_page(
     """Write the page and its parts into `output`; return the joined cells.
 
     Args:
-        cells: those that were run.
+        cells: those that were run; of tasks beyond the columns only distances are shown.
         strategies: rows, in their order.
-        columns: tasks, in their order.
+        columns: tasks of the heat map, in their order.
         num_seeds: of a whole ladder.
         output: folder of the runs.
     """
     found = entries(cells)
     picture = draw(strategies, columns, found)
+    distances = draw_distances(strategies, found)
+    in_columns = [entry for entry in found if entry.column in columns]
     costs = [_row(strategy, cells, output) for strategy in strategies]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -53,7 +63,7 @@ def write_page(
         lstrip_blocks=True,
     )
     html = environment.get_template("ladder.html.j2").render(
-        num_cells=len(cells),
+        num_cells=sum(cell.column in columns for cell in cells),
         num_wanted=len(strategies) * len(columns) * num_seeds,
         num_seeds=num_seeds,
         broken=[broken_sentence(e) for e in found if e.verdict is Verdict.BROKEN],
@@ -63,7 +73,8 @@ def write_page(
             for flag in flags(found)
         ],
         heat_map=Markup(picture),  # our own drawing; its texts are escaped there
-        rows=[(strategy.name, sentence(strategy, found)) for strategy in strategies],
+        distances=Markup(distances) if distances else "",
+        rows=[(strategy.name, sentence(strategy, in_columns)) for strategy in strategies],
         header=HEADER,
         table=costs,
     )
@@ -72,6 +83,7 @@ def write_page(
         "ladder.html": html,
         "ladder.md": "\n".join(accuracy_table(strategies, columns, found)) + "\n",
         "ladder.json": json.dumps(_plain(found), indent=1) + "\n",
+        **({"distances.svg": distances} if distances else {}),
     }
     for name, text in texts.items():
         with atomic_write(output / name) as temporary:
@@ -103,7 +115,7 @@ def _row(
         strategy.name,
         f"{cost.parameters:,}",
         f"{cost.macs / 1e6:,.1f}",
-        f"{statistics.fmean(each.seconds for each in own.values()):.0f}",
+        f"{1e3 * statistics.fmean(each.seconds_a_step for each in own.values()):.0f}",
         str(len(own)),
         f"{expected / len(own):.2f}",
     )

@@ -23,8 +23,6 @@ _PERMUTED = frozenset(
         "motion_direction",
         "speed",
         "counting",
-        "event_order_4",
-        "event_order_12",
         "time_shift",
         "shell_game",
     }
@@ -73,8 +71,8 @@ class Said:
 def say(strategy: Strategy, column: Column) -> Said:
     """Return what is said beforehand of a strategy on a task."""
     chance = 1 / column.num_classes
-    window, apart = strategy.window_frames, _frames_apart(column)
-    if strategy.blind == "order" and column.name in _PERMUTED:
+    window, apart = strategy.window_frames, column.frames_apart
+    if strategy.blind == "order" and (column.name in _PERMUTED or column.is_distance):
         return Said(Claim.THEOREM, chance, "blind to order: the classes hold the same frames")
     if strategy.blind and column.name in _REVERSED:
         return Said(Claim.THEOREM, chance, "blind to reversal: one class is the other backwards")
@@ -96,7 +94,3 @@ def say(strategy: Strategy, column: Column) -> Said:
         return Said(Claim.EXPECTED)
     return Said(Claim.NONE)
 
-
-def _frames_apart(column: Column) -> int | None:
-    """Return how far apart the two events of a task are."""
-    return {"event_order_4": 4, "event_order_12": 12, "time_shift": 2}.get(column.name)
