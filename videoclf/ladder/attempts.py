@@ -5,8 +5,8 @@
     3. still short of `EXPECTED`, but above chance: four times the epochs at the best rate
 
 "Cannot" is not "did not": a cell that fails has had every rate and, where it had begun to learn,
-four times the steps. A cell whose ceiling is a theorem is trained once, for a quarter of the epochs:
-no weights can exceed it, and any excess is a fault of the implementation.
+four times the steps. A cell whose ceiling is a theorem is trained once, for a quarter of the
+epochs: no weights can exceed it, and any excess is a fault of the implementation.
 """
 
 from __future__ import annotations

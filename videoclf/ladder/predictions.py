@@ -93,4 +93,3 @@ def say(strategy: Strategy, column: Column) -> Said:
     if column.name == "appearance" or strategy.name in _PREDICTED.get(column.name, ()):
         return Said(Claim.EXPECTED)
     return Said(Claim.NONE)
-
