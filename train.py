@@ -25,6 +25,7 @@ from videoclf.config import (
     in_sweep,
     prepare,
     run_entry_point,
+    spelled_out,
     write_config,
 )
 from videoclf.outer_launcher import agreed, find_place
@@ -52,5 +53,11 @@ def train(config: DictConfig) -> None:
         launch.start(folder, "train", ranks=ranks, began=began, place=place)
 
 
+def main() -> None:
+    """Compose, with `model.weights=` as what it stands for."""
+    sys.argv = spelled_out(sys.argv)
+    train()
+
+
 if __name__ == "__main__":
-    sys.exit(run_entry_point(train))
+    sys.exit(run_entry_point(main))

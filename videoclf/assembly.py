@@ -37,6 +37,7 @@ from videoclf.sharding import sharding_callbacks
 from videoclf.stop_signals import StopSignals
 from videoclf.tasks.video_task import VideoTask
 from videoclf.trials import DRY_RUN
+from videoclf.weights.loading import load_entry
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,8 @@ def assemble(
         folder=Path(config["data"]["root"]),
     )
     task = _task(config, datamodule, training=training)
-    if training and config["init_from"] is not None and resume_from is None:
-        said = start_from(
-            Path(config["init_from"]),
-            task.model,
-            class_names=config["data"]["class_names"],
-            allow_unmatched=config["init_from_allow_unmatched"],
-        )
-        if os.environ.get("RANK", "0") == "0":
-            sys.stderr.write(f"{said}\n")
+    if training and resume_from is None:
+        _start_weights(config, task.model)
     if config.get("head"):
         task.model = _make(config, "head", backbone=task.model)
     progress = progress_callback()
@@ -126,6 +120,30 @@ def _task(config: Mapping[str, Any], datamodule: VideoDataModule, *, training: b
     names = getattr(target, "RUNTIME_ARGUMENTS", known)
     task: VideoTask = _make(config, "task", **{name: known[name] for name in names})
     return task
+
+
+def _start_weights(config: Mapping[str, Any], model: nn.Module) -> None:
+    """Load what a training starts from, and say on rank 0 what came of it."""
+    own, published = config["init_from"], config.get("weights")
+    if own is not None and published is not None:
+        raise ConfigError(f"init_from={own} and model.weights={published}; start from one of them")
+    said = ""
+    if own is not None:
+        said = start_from(
+            Path(own),
+            model,
+            class_names=config["data"]["class_names"],
+            allow_unmatched=config["init_from_allow_unmatched"],
+        )
+    elif published is not None:
+        said = load_entry(
+            published,
+            model,
+            class_names=config["data"]["class_names"],
+            allow_unmatched=config["weights_allow_unmatched"],
+        )
+    if said and os.environ.get("RANK", "0") == "0":
+        sys.stderr.write(f"{said}\n")
 
 
 def _choose_what_learns(config: Mapping[str, Any], model: nn.Module) -> list[Callback]:

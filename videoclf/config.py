@@ -8,6 +8,7 @@ writes the number and names of the classes into the config, resolves everything 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,6 +82,14 @@ def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str
             if key not in keys:
                 return f"there is no config key {key!r}" + nearest(key, keys)
     return " ".join(str(error).split())
+
+
+def spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with `model.weights=` as the key `weights` that it is short for.
+
+    A model's YAML holds the arguments of its class, and no class knows where weights come from.
+    """
+    return [re.sub(r"^(\+{0,2})model\.weights(_\w+)?=", r"\1weights\2=", a) for a in arguments]
 
 
 def valid_keys(config_name: str, overrides: Sequence[str]) -> list[str]:

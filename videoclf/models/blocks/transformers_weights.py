@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -25,9 +26,19 @@ def under_our_names(
     Args:
         state_dict: of the network.
         keys: its names -> ours, applied in turn.
+
+    Raises:
+        ValueError: two of its names become one of ours.
     """
-    parts = sorted((rename(name, keys), value) for name, value in state_dict.items())
-    joined: dict[str, list[torch.Tensor]] = {}
-    for name, value in parts:  # [0], [1], [2] come in this order
-        joined.setdefault(_PART.sub("", name), []).append(value)
-    return {name: torch.cat(values) for name, values in joined.items()}
+    whole: dict[str, torch.Tensor] = {}
+    parts: dict[str, dict[int, torch.Tensor]] = {}
+    for theirs, value in state_dict.items():
+        name = rename(theirs, keys)
+        part = _PART.search(name)
+        taken = parts.setdefault(_PART.sub("", name), {}) if part else whole
+        key: Any = int(part.group(1)) if part else name
+        if key in taken:
+            raise ValueError(f"{theirs} and another tensor both become {name}; mend the key map")
+        taken[key] = value
+    joined = {name: torch.cat([by[n] for n in sorted(by)]) for name, by in parts.items()}
+    return {**whole, **joined}

@@ -1,0 +1,95 @@
+"""Tensors out of the files that weights come in, without executing anything that they hold.
+
+safetensors holds tensors and nothing else. Files of `torch.save` (.pth, .pyth, .pt, .bin) are read
+by `torch.load(weights_only=True)`; one that holds other objects is refused, for to unpickle it
+would be to run whatever its author put there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from videoclf.errors import CheckpointError
+
+#: Where training scripts put the weights beside optimiser and epoch: torchvision, timm and
+#: pytorchvideo, PySlowFast, MMAction2 and Lightning; the first that is there.
+WEIGHTS_BELOW = ("model_state", "state_dict", "model_state_dict", "model")
+#: In front of every name where the model was wrapped.
+WRAPPED = "module."
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of a file by the names they have there.
+
+    Raises:
+        CheckpointError: it is missing or damaged, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no weights at {path}; give the path of a file")
+    try:
+        content: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds objects other than tensors and plain values, which could run code; it "
+            "is not loaded; on a machine where nothing is at stake write its tensors alone, by "
+            "safetensors.torch.save_file(torch.load(file, weights_only=False)['state_dict'], new)"
+        ) from error
+    except (SafetensorError, RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    return _named_tensors(content, path)
+
+
+def _named_tensors(content: Any, path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of what was read, from where training scripts put them."""
+    for key in WEIGHTS_BELOW:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, no tensors by name")
+    other = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    if other or not content:
+        held = f"{other[0]!r} beside its tensors" if other else "nothing"
+        raise CheckpointError(
+            f"{path} holds {held}; weights are tensors by name, at the top or below one of "
+            f"{', '.join(WEIGHTS_BELOW)}"
+        )
+    wrapped = all(str(name).startswith(WRAPPED) for name in content)
+    return {str(k).removeprefix(WRAPPED if wrapped else ""): v for k, v in content.items()}
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_hash(path: Path, expected: str | None) -> None:
+    """Hold a file against a hash, or the beginning of one.
+
+    Raises:
+        CheckpointError: it differs.
+    """
+    if expected is None:
+        return
+    found = sha256_of(path)
+    if not found.startswith(expected.lower()):
+        raise CheckpointError(
+            f"{path} has the SHA-256 {found[:16]}..., and its publisher says {expected[:16]}...; "
+            "delete it and fetch it again"
+        )
