@@ -17,7 +17,7 @@ from videoclf.models.blocks.non_local import NonLocalBlock
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 OPTIONS = [file for file in FILES if len(file.parts) > 1 and not file.name.startswith("_")]
 #: Groups whose files hold values for several groups, or several nodes, instead of one class.
-ONLY_EVALUATED = ("ensemble",)  # groups of evaluate.yaml alone
+ONLY_EVALUATED = ("ensemble", "inference")  # groups of evaluate.yaml alone
 WITHOUT_TARGET = ("recipe", "experiment", "logger", "sweep")
 
 

@@ -21,6 +21,7 @@ OWN_MODULES = (
     "videoclf.checkpoints",
     "videoclf.data.formats",
     "videoclf.evaluation.ensemble",
+    "videoclf.evaluation.inference",
     "videoclf.evaluation.views",
     "videoclf.generated",
     "videoclf.loggers",

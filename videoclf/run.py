@@ -26,10 +26,12 @@ import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from videoclf.assembly import Parts, assemble
+from videoclf.build import build
 from videoclf.checkpoints import load_model
 from videoclf.ensemble import join_members
 from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError
 from videoclf.evaluation.evaluator import Evaluation, evaluate
+from videoclf.evaluation.inference import Inference
 from videoclf.evaluation.stored import evaluate_stored
 from videoclf.launch import error_file
 from videoclf.parent import die_with_parent
@@ -141,7 +143,10 @@ def train(
 def test(config: Mapping[str, Any], folder: Path, parts: Parts, began: float) -> None:
     """Evaluate a checkpoint by the config's views, then report."""
     load_model(Path(config["checkpoint_file"]), parts.task.model)
-    evaluation = evaluate(parts.trainer, parts.task, parts.datamodule, config["subset"])
+    inference: Inference = build(config["inference"], name="inference")
+    evaluation = evaluate(
+        parts.trainer, parts.task, parts.datamodule, config["subset"], inference=inference
+    )
     views = len(evaluation.scores.rows) * parts.datamodule.views["test"].num_views
     timing = {"clips_per_second": views / evaluation.seconds}
     report(config, folder, parts, evaluation, began, timing)

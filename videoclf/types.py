@@ -59,6 +59,9 @@ class Sample:
     one video, evaluation V = clips x crops. `epoch` and `index` seed the device's augmentation.
     In evaluation `seconds` is the length of the record and `motion` the mean absolute difference
     of successive frames of its middle clip, in [0, 1]; NaN where unknown.
+
+    Where clips share frames, the arrays are uint8 (crops, N, H, W, C), each distinct frame once,
+    and `frame_rows`, int64 (clips, T), says which of the N frames each clip takes.
     """
 
     clips: Mapping[str, np.ndarray]
@@ -67,6 +70,7 @@ class Sample:
     index: int
     seconds: float = math.nan
     motion: float = math.nan
+    frame_rows: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for modality, clip in self.clips.items():
@@ -98,6 +102,10 @@ class Batch:
     Unreadable records are listed, not replaced: B counts the readable ones, and may be 0. `mix`
     says which clips the device transform has mixed; None is none. `seconds` and `motion`, float32
     (B,), are those of the samples; None where nobody asked.
+
+    Where clips share frames, the inputs are uint8 (1, 1, F, H, W, C), then float (1, C, F, H, W):
+    each distinct frame of each crop of each video once. View v of video b consists of the frames
+    `frame_rows[b, v]`, int64 (B, V, T).
     """
 
     inputs: Mapping[str, torch.Tensor]
@@ -109,6 +117,7 @@ class Batch:
     mix: Mix | None = None
     seconds: torch.Tensor | None = None
     motion: torch.Tensor | None = None
+    frame_rows: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.indices.shape[0])
@@ -124,10 +133,12 @@ class Batch:
 
     def to(self, device: Any, non_blocking: bool = True) -> Batch:
         """Move inputs and labels to a device; the keys stay on the CPU, where they are read."""
+        rows = self.frame_rows
         return replace(
             self,
             inputs={k: v.to(device, non_blocking=non_blocking) for k, v in self.inputs.items()},
             labels=self.labels.to(device, non_blocking=non_blocking),
+            frame_rows=None if rows is None else rows.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> Batch:

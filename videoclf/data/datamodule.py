@@ -74,6 +74,8 @@ class VideoDataModule(pl.LightningDataModule):
         balance: how often an epoch reads the videos of rare classes.
         augment: False trains on the clip of the validation, as it is.
         max_val_batches: a validation reads so many batches of each rank; None reads all.
+
+    `test_subset` and `share_frames` may be set before a test: whether its clips share frames.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.balance: Balance = balance
         self.augment = augment
         self.max_val_batches = max_val_batches
+        self.share_frames = False
         self.watchdog = FileWatchdog(
             seconds_per_file=seconds_per_file, path_of=lambda row: manifest.record(row).path
         )
@@ -207,7 +210,9 @@ class VideoDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> TimedLoader:
         """All views of each video of `test_subset`."""
-        return self._eval_loader(self.test_subset, self.views["test"])
+        return self._eval_loader(
+            self.test_subset, self.views["test"], share_frames=self.share_frames
+        )
 
     def rows_dataloader(self, rows: np.ndarray) -> TimedLoader:
         """All test views of some rows of the manifest, int64 (N,), in their order."""
@@ -233,14 +238,22 @@ class VideoDataModule(pl.LightningDataModule):
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1
 
-    def _eval_loader(self, subset: str, views: Views) -> TimedLoader:
+    def _eval_loader(
+        self, subset: str, views: Views, *, share_frames: bool = False
+    ) -> TimedLoader:
         videos = max(1, self.batch_size // views.num_views)
         batches = EvalBatches(
             self.rows(subset), batch_size=videos, rank=self._rank, world=self._world
         )
-        return self._loader(batches, views=views)
+        return self._loader(batches, views=views, share_frames=share_frames)
 
-    def _loader(self, batches: TrainBatches | EvalBatches, *, views: Views | None) -> TimedLoader:
+    def _loader(
+        self,
+        batches: TrainBatches | EvalBatches,
+        *,
+        views: Views | None,
+        share_frames: bool = False,
+    ) -> TimedLoader:
         dataset = VideoDataset(
             manifest=self.manifest,
             folder=self.folder,
@@ -254,6 +267,7 @@ class VideoDataModule(pl.LightningDataModule):
             modalities=self.modalities,
             flow=self.flow,
             same_clips=self.same_clips,
+            share_frames=share_frames,
             open_files=self.watchdog.watch(self.num_workers),
         )
         loader = TimedLoader(

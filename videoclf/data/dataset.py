@@ -7,7 +7,7 @@ that cannot be read becomes an `Unreadable`, never another video.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +50,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         modalities: what a clip consists of: rgb, flow or both.
         flow: where flow comes from.
         same_clips: every epoch draws as epoch 0, and the samples say so.
+        share_frames: of the views of one modality, give each distinct frame once; see `Sample`.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         modalities: Sequence[str] = ("rgb",),
         flow: FlowSource | None = None,
         same_clips: bool = False,
+        share_frames: bool = False,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
@@ -82,6 +84,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         self.modalities = modalities
         self.flow = flow
         self.same_clips = same_clips
+        self.share_frames = share_frames
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -106,67 +109,78 @@ class VideoDataset(Dataset[Sample | Unreadable]):
                 open_video=self.open_video,
                 flow=self.flow,
             ) as footage:
-                clips = self._clips(
-                    footage, record, np.random.default_rng((self.seed, epoch, index))
-                )
-                facts = () if self.views is None else self._facts(footage, record, clips)
+                span = frame_span(record.path, footage.times, record.start, record.end)
+                if self.views is not None:
+                    return self._evaluated(footage, record, epoch, index, span, self.views)
+                generator = np.random.default_rng((self.seed, epoch, index))
+                clips = self._train_clips(footage, span, generator)
         except UnreadableVideoError as error:
             return Unreadable(index, record.path, error.reason)
-        return Sample(clips, record.labels, epoch, index, *facts)
+        return Sample(clips, record.labels, epoch, index)
 
-    def _clips(
-        self, footage: Footage, record: Record, generator: np.random.Generator
+    def _train_clips(
+        self, footage: Footage, span: tuple[int, int], generator: np.random.Generator
     ) -> dict[str, np.ndarray]:
-        """Decode once, crop every view of every modality alike: uint8 (V, T, H, W, C) each."""
-        first, last = frame_span(record.path, footage.times, record.start, record.end)
-        if self.views is None:
-            draws = range(self.clips_per_video)
-            clips = [self.sampler.train_clip(last - first, footage.fps, generator) for _ in draws]
-            indices = np.stack(clips)
-        else:
-            indices = self.sampler.eval_clips(
-                last - first, footage.fps, self.views.num_clips, self.views.positions
-            )
-        distinct, inverse = np.unique(indices + first, return_inverse=True)
-        rows = inverse.reshape(indices.shape)  # (clips, T) -> positions in the distinct frames
-        if self.views is None:
-            decoded = footage.frames(
-                distinct, short_side=self.transform.train_short_side(generator)
-            )
-            height, width = decoded[self.modalities[0]].shape[1:3]
-            boxes = [self.transform.train_box(height, width, generator) for _ in rows]
-            return {
-                modality: np.stack(
-                    [
-                        self.transform.cut(decoded[modality], box, clip)
-                        for clip, box in zip(rows, boxes, strict=True)
-                    ]
-                )
-                for modality in self.modalities
-            }
-        short_side, edge = self.views.sizes(
-            self.transform.resize_pixels, self.transform.crop_pixels
-        )
-        decoded = footage.frames(distinct, short_side=short_side)
+        """Decode once, crop every clip of every modality alike: uint8 (V, T, H, W, C) each."""
+        first, last = span
+        draws = range(self.clips_per_video)
+        clips = [self.sampler.train_clip(last - first, footage.fps, generator) for _ in draws]
+        distinct, rows = _distinct(np.stack(clips) + first)
+        decoded = footage.frames(distinct, short_side=self.transform.train_short_side(generator))
+        height, width = decoded[self.modalities[0]].shape[1:3]
+        boxes = [self.transform.train_box(height, width, generator) for _ in rows]
         return {
-            modality: _gathered(
-                self.transform.view_crops(
-                    decoded[modality], self.views.num_crops, modality, crop_pixels=edge
-                ),
-                rows,
+            modality: np.stack(
+                [
+                    self.transform.cut(decoded[modality], box, clip)
+                    for clip, box in zip(rows, boxes, strict=True)
+                ]
             )
             for modality in self.modalities
         }
 
-    def _facts(
-        self, footage: Footage, record: Record, clips: Mapping[str, np.ndarray]
-    ) -> tuple[float, float]:
-        """Return the record's seconds, and how much moves in its middle clip."""
-        assert self.views is not None
-        first, last = frame_span(record.path, footage.times, record.start, record.end)
-        middle = (self.views.num_clips // 2) * self.views.num_crops
-        motion = motion_amount(clips["rgb"][middle]) if "rgb" in clips else math.nan
-        return (last - first) / footage.fps, motion
+    def _evaluated(
+        self,
+        footage: Footage,
+        record: Record,
+        epoch: int,
+        index: int,
+        span: tuple[int, int],
+        views: Views,
+    ) -> Sample:
+        """Decode once, cut all views; note how long the record is and how much of it moves."""
+        first, last = span
+        indices = self.sampler.eval_clips(
+            last - first, footage.fps, views.num_clips, views.positions
+        )
+        distinct, rows = _distinct(indices + first)
+        short_side, edge = views.sizes(self.transform.resize_pixels, self.transform.crop_pixels)
+        decoded = footage.frames(distinct, short_side=short_side)
+        crops = {
+            modality: self.transform.view_crops(
+                decoded[modality], views.num_crops, modality, crop_pixels=edge
+            )
+            for modality in self.modalities
+        }
+        middle = rows[views.num_clips // 2]
+        return Sample(
+            {
+                modality: np.stack(cut) if self.share_frames else _gathered(cut, rows)
+                for modality, cut in crops.items()
+            },
+            record.labels,
+            epoch,
+            index,
+            seconds=(last - first) / footage.fps,
+            motion=motion_amount(crops["rgb"][0][middle]) if "rgb" in crops else math.nan,
+            frame_rows=rows if self.share_frames else None,
+        )
+
+
+def _distinct(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct frames (N,) among indices (clips, T), and where each stands, (clips, T)."""
+    distinct, inverse = np.unique(indices, return_inverse=True)
+    return distinct, inverse.reshape(indices.shape)
 
 
 def motion_amount(clip: np.ndarray) -> float:
@@ -205,8 +219,14 @@ def collate(samples: Sequence[Sample | Unreadable]) -> Batch:
     """Stack samples into one uint8 batch; unreadable ones are listed beside it."""
     read = [sample for sample in samples if isinstance(sample, Sample)]
     inputs: dict[str, torch.Tensor] = {}
+    frame_rows = _shared_rows(read)
     for modality in read[0].clips if read else ():
-        inputs[modality] = torch.from_numpy(np.stack([sample.clips[modality] for sample in read]))
+        clips = [sample.clips[modality] for sample in read]
+        if frame_rows is None:
+            inputs[modality] = torch.from_numpy(np.stack(clips))
+        else:
+            frames = [each.reshape(-1, *each.shape[2:]) for each in clips]  # (crops * N, H, W, C)
+            inputs[modality] = torch.from_numpy(np.concatenate(frames)[None, None])
     width = max((len(sample.labels) for sample in read), default=1)
     labels = torch.full((len(read), width), -1, dtype=torch.int64)
     for row, sample in enumerate(read):
@@ -216,8 +236,29 @@ def collate(samples: Sequence[Sample | Unreadable]) -> Batch:
         labels=labels,
         epochs=torch.tensor([sample.epoch for sample in read], dtype=torch.int64),
         indices=torch.tensor([sample.index for sample in read], dtype=torch.int64),
-        num_views=len(next(iter(read[0].clips.values()))) if read else 0,
+        num_views=_num_views(read, frame_rows),
         unreadable=tuple(sample for sample in samples if isinstance(sample, Unreadable)),
         seconds=torch.tensor([sample.seconds for sample in read], dtype=torch.float32),
         motion=torch.tensor([sample.motion for sample in read], dtype=torch.float32),
+        frame_rows=frame_rows,
     )
+
+
+def _num_views(read: Sequence[Sample], frame_rows: torch.Tensor | None) -> int:
+    if frame_rows is not None:
+        return frame_rows.shape[1]
+    return len(next(iter(read[0].clips.values()))) if read else 0
+
+
+def _shared_rows(read: Sequence[Sample]) -> torch.Tensor | None:
+    """Return which of the batch's distinct frames each view takes, int64 (B, V, T), if shared."""
+    views, before = [], 0
+    for sample in read:
+        if sample.frame_rows is None:
+            return None
+        num_crops, num_frames = next(iter(sample.clips.values())).shape[:2]
+        crops = before + num_frames * np.arange(num_crops)[:, None]  # (crops, 1)
+        rows = sample.frame_rows[:, None] + crops  # (clips, crops, T)
+        views.append(rows.reshape(-1, rows.shape[2]))
+        before += num_crops * num_frames
+    return torch.from_numpy(np.stack(views)) if views else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytorch_lightning as pl
 
 from videoclf.data.datamodule import VideoDataModule
+from videoclf.evaluation.inference import Inference
 from videoclf.evaluation.losses import VideoLosses
 from videoclf.evaluation.scores import Scores
 
@@ -36,15 +37,32 @@ class Evaluation:
 
 
 def evaluate(
-    trainer: pl.Trainer, task: VideoTask, datamodule: VideoDataModule, subset: str
+    trainer: pl.Trainer,
+    task: VideoTask,
+    datamodule: VideoDataModule,
+    subset: str,
+    *,
+    inference: Inference | None = None,
 ) -> Evaluation:
     """Test all views of all videos of a subset with the task's model as it is.
 
+    Args:
+        trainer: that runs the test.
+        task: around the model.
+        datamodule: of the videos and their views.
+        subset: which of them.
+        inference: how the model is run; None is as by default.
+
     Raises:
+        ConfigError: it cannot be run so.
         DataError: the subset is empty, or more videos are unreadable than allowed.
     """
     began = time.perf_counter()
+    inference = inference or Inference()
     datamodule.test_subset = subset
+    datamodule.share_frames = inference.shares_frames(
+        task.model, datamodule.modalities, datamodule.views["test"]
+    )
     datamodule.rows(subset)
     trainer.test(task, datamodule=datamodule, verbose=False)
     # joined after the loop: a hook inside it would hang where a rank has nothing to read

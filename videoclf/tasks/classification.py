@@ -19,6 +19,7 @@ from videoclf.errors import NonFiniteLossError
 from videoclf.evaluation.evaluator import Evaluation
 from videoclf.evaluation.metrics import calibration_metrics, video_metrics
 from videoclf.evaluation.scores import Scores, ShardScores, gather, join, true_class_ranks
+from videoclf.evaluation.view_scorer import Scored, ViewScorer
 from videoclf.optimizers import OptimizerFactory
 from videoclf.tasks.losses import check_loss, softmax_focal
 from videoclf.tasks.video_task import VideoTask, unreadable_error
@@ -81,6 +82,7 @@ class VideoClassification(VideoTask):
         self._probabilities: list[torch.Tensor] = []
         self._columns: dict[str, list[torch.Tensor]] = {}
         self._unreadable: list[Unreadable] = []
+        self._scorer: ViewScorer | None = None
 
     # training -------------------------------------------------------------------------------
 
@@ -170,6 +172,14 @@ class VideoClassification(VideoTask):
 
     # evaluation -----------------------------------------------------------------------------
 
+    def on_validation_epoch_start(self) -> None:
+        """Begin with no video waiting."""
+        self._begin()
+
+    def on_test_epoch_start(self) -> None:
+        """Begin with no video waiting."""
+        self._begin()
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Score one batch of validation videos."""
         self._score(batch, "val")
@@ -180,6 +190,7 @@ class VideoClassification(VideoTask):
 
     def on_validation_epoch_end(self) -> None:
         """Join the rows of all ranks and log `val/<metric>_1x1`."""
+        self._finish("val")
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         shards = gather(self.take_scores())
         rows, labels = self.listed(datamodule, "val")
@@ -189,6 +200,10 @@ class VideoClassification(VideoTask):
         metrics = self.video_metrics(scores, datamodule.views["val"].name)
         for name, value in {"video_loss": self.video_loss(scores), **metrics}.items():
             self.log(f"val/{name}", value)
+
+    def on_test_epoch_end(self) -> None:
+        """Score the last videos; the ranks' scores are joined after the loop."""
+        self._finish("test")
 
     def evaluation(self, datamodule: VideoDataModule, subset: str, seconds: float) -> Evaluation:
         """Join the scores of all ranks and measure them; see `VideoTask.evaluation`."""
@@ -215,30 +230,40 @@ class VideoClassification(VideoTask):
         self._rows, self._probabilities, self._unreadable, self._columns = [], [], [], {}
         return shard
 
+    def _begin(self) -> None:
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        self._scorer = ViewScorer(self.model, views_at_once=datamodule.batch_size)
+
     def _score(self, batch: Batch, part: str) -> None:
         self.unreadable.update({record.index: record for record in batch.unreadable})
         self._unreadable += batch.unreadable
-        if not len(batch):
+        if len(batch):
+            if self._scorer is None:
+                self._begin()
+            assert self._scorer is not None
+            self._note(self._scorer.add(batch), part)
+
+    def _finish(self, part: str) -> None:
+        if self._scorer is None:
             return
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        views = datamodule.views[part]
-        clips, step = len(batch) * batch.num_views, datamodule.batch_size
-        # the views of one video may be many: at most `batch_size` clips go through at once
-        pieces = [
-            self.model(**{k: v[first : first + step] for k, v in batch.inputs.items()})
-            for first in range(0, clips, step)
-        ]
-        logits = torch.cat(pieces).unflatten(0, (len(batch), batch.num_views))  # (B, V, [S,] K)
-        probabilities = views.video_probabilities(logits).cpu()
-        if not torch.isfinite(probabilities).all():
-            raise NonFiniteLossError(
-                "the model's scores are not finite in evaluation; its weights have diverged: "
-                "lower optimizer.learning_rate or set trainer.gradient_clip_val"
-            )
-        self._rows.append(batch.indices)
-        self._probabilities.append(probabilities)
-        if part == "test":
-            self._note_columns(batch, logits, views)
+        with self.trainer.precision_plugin.forward_context():  # as around each step
+            rest = self._scorer.rest()
+        self._note(rest, part)
+
+    def _note(self, scored: Scored, part: str) -> None:
+        """Keep the predictions of videos whose views have logits (B, V, [S,] K)."""
+        views: Views = self.trainer.datamodule.views[part]  # type: ignore[attr-defined]
+        for batch, logits in scored:
+            probabilities = views.video_probabilities(logits).cpu()
+            if not torch.isfinite(probabilities).all():
+                raise NonFiniteLossError(
+                    "the model's scores are not finite in evaluation; its weights have diverged: "
+                    "lower optimizer.learning_rate or set trainer.gradient_clip_val"
+                )
+            self._rows.append(batch.indices)
+            self._probabilities.append(probabilities)
+            if part == "test":
+                self._note_columns(batch, logits, views)
 
     def _note_columns(self, batch: Batch, logits: torch.Tensor, views: Views) -> None:
         """Keep what else the report tells of each video; see `Scores.columns`."""
