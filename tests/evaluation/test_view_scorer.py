@@ -111,10 +111,10 @@ class Neighbours(nn.Module):
 
 
 def test_a_network_whose_forward_is_another_is_refused(folder):
-    scorer = ViewScorer(Neighbours(), views_at_once=4)
+    scorer = ViewScorer(Neighbours(), views_at_once=1000)
+    for batch in batches(folder, share_frames=True):
+        scorer.add(batch)
     with pytest.raises(ConfigError, match=r"inference\.share_frames=false"):
-        for batch in batches(folder, share_frames=True):
-            scorer.add(batch)
         scorer.rest()
 
 

@@ -238,9 +238,7 @@ class VideoDataModule(pl.LightningDataModule):
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1
 
-    def _eval_loader(
-        self, subset: str, views: Views, *, share_frames: bool = False
-    ) -> TimedLoader:
+    def _eval_loader(self, subset: str, views: Views, *, share_frames: bool = False) -> TimedLoader:
         videos = max(1, self.batch_size // views.num_views)
         batches = EvalBatches(
             self.rows(subset), batch_size=videos, rank=self._rank, world=self._world

@@ -178,7 +178,7 @@ class VideoDataset(Dataset[Sample | Unreadable]):
 
 
 def _distinct(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct frames (N,) among indices (clips, T), and where each stands, (clips, T)."""
+    """Return the distinct frames (N,) of indices (clips, T), and where each stands, (clips, T)."""
     distinct, inverse = np.unique(indices, return_inverse=True)
     return distinct, inverse.reshape(indices.shape)
 

@@ -19,7 +19,7 @@ from videoclf.errors import ConfigError
 from videoclf.evaluation.filled_batches import FilledBatches
 from videoclf.types import Batch
 
-#: How far logits may lie apart, of the largest, that other batch sizes alone have rounded otherwise.
+#: How far logits may lie apart, as a share of the largest, by the rounding of other batch sizes.
 _ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.05, torch.float16: 0.02}
 
 Scored = list[tuple[Batch, torch.Tensor]]
