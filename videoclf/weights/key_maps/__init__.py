@@ -27,6 +27,10 @@ Fit = tuple[str, Callable[[torch.Tensor, torch.Tensor, nn.Module], torch.Tensor 
 
 #: The class of a model -> the file of its family here.
 FAMILIES = {
+    "C3D": "c3d",
+    "ResNet3D": "resnet_3d",
+    "SlowFast": "slowfast",
+    "X3D": "x3d",
     "VideoResNet": "video_resnet",
     "S3D": "s3d",
     "MViT": "mvit",

@@ -28,11 +28,25 @@ TRANSFORMERS_KEYS: KeyMap = (
     (r"^fc_norm\.", "mean_norm."),
 )
 
+MMACTION_KEYS: KeyMap = (
+    (r"^backbone\.fc_norm\.", "mean_norm."),
+    (r"^backbone\.", "encoder."),
+    (r"\.patch_embed\.projection\.", ".patch_embed."),
+    (r"\.mlp\.layers\.0\.0\.", ".mlp.fc1."),
+    (r"\.mlp\.layers\.1\.", ".mlp.fc2."),
+    (r"^cls_head\.fc_cls\.", "classifier."),
+)
+
 
 def transformers(weights: Weights, model: nn.Module) -> dict[str, torch.Tensor]:  # noqa: ARG001
     """Of VideoMAEForVideoClassification; its positions are computed, here as there."""
     return under_our_names(without(weights, r"\.position_embeddings$"), TRANSFORMERS_KEYS)
 
 
-LAYOUTS: Mapping[str, Translate] = {"transformers": transformers}
+def mmaction(weights: Weights, model: nn.Module) -> dict[str, torch.Tensor]:  # noqa: ARG001
+    """Of its VisionTransformer with TimeSformerHead; its positions are computed, here as there."""
+    return under_our_names(without(weights, r"^backbone\.pos_embed$"), MMACTION_KEYS)
+
+
+LAYOUTS: Mapping[str, Translate] = {"transformers": transformers, "mmaction": mmaction}
 FITS: Sequence[Fit] = ()

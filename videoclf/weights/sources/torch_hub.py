@@ -29,6 +29,9 @@ def from_torch_hub(name: Name, url: str) -> Path:
 
 
 def hash_in(url: str) -> str | None:
-    """Return the beginning of the SHA-256 that names of published files often end in."""
-    found = re.search(r"[-_]([0-9a-f]{8,64})\.[a-z]+$", url)
+    """Return the beginning of the SHA-256 that names of published files often end in.
+
+    After a hyphen, as torch hub has it: PyTorchVideo's MVIT_B_32x3_f294077834.pyth has none.
+    """
+    found = re.search(r"-([0-9a-f]{8,64})\.[a-z]+$", url)
     return found.group(1) if found else None
