@@ -28,6 +28,7 @@ from videoclf.config import (
     spelled_out,
     write_config,
 )
+from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import resume
 
@@ -45,7 +46,9 @@ def train(config: DictConfig) -> None:
     def make_folder() -> dict[str, str]:
         with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
             prepared = prepare(config, folder, ranks=ranks, place=place, subsets=("train", "val"))
-            write_config(prepared, folder)
+            settled = settle_global_batch(prepared, ranks=ranks)
+            sys.stderr.write(f"{describe_step(settled, ranks=ranks)}\n")
+            write_config(settled, folder)
         return {"folder": str(folder)}
 
     folder = Path(agreed(place, make_folder)["folder"])

@@ -29,7 +29,10 @@ from videoclf.data.manifest import Manifest
 from videoclf.early_stopping import early_stopping
 from videoclf.errors import ConfigError
 from videoclf.freezing import freeze_part
+from videoclf.global_batch import videos_a_step
 from videoclf.init_from import start_from
+from videoclf.multigrid_training import UnequalEpochs, check_model
+from videoclf.optimizers import OptimizerFactory
 from videoclf.progress import progress_callback
 from videoclf.reports.environment import collect_environment
 from videoclf.save_points import SavePoints
@@ -88,6 +91,10 @@ def assemble(
             monitor=config["checkpoint"]["monitor"],
             mode=config["checkpoint"]["mode"],
         )
+        if datamodule.multigrid is not None:
+            shapes = datamodule.multigrid.shapes(datamodule.clip_shape)
+            check_model(task.model, shapes, config["data"]["modalities"])
+            callbacks.append(UnequalEpochs())
         compile_model(task.model, config.get("compile", False))
     lay_channels_last(task.model)
     callbacks += sharding_callbacks(config, training=training)
@@ -112,7 +119,7 @@ def _task(config: Mapping[str, Any], datamodule: VideoDataModule, *, training: b
         )
     known = {
         "model": model,
-        "optimizer": _make(config, "optimizer"),
+        "optimizer": _optimizer(config),
         "num_classes": data["num_classes"],
         "max_unreadable": data["max_unreadable"],
     }
@@ -144,6 +151,18 @@ def _start_weights(config: Mapping[str, Any], model: nn.Module) -> None:
         )
     if said and os.environ.get("RANK", "0") == "0":
         sys.stderr.write(f"{said}\n")
+
+
+def _optimizer(config: Mapping[str, Any]) -> OptimizerFactory:
+    """Build the optimiser's factory, with the global batch where it asks for it."""
+    node, trusted = config["optimizer"], config["trusted_packages"]
+    target = find_target(node, name="optimizer", trusted_packages=trusted)
+    known = {}
+    if "global_batch_size" in getattr(target, "RUNTIME_ARGUMENTS", ()):
+        ranks = int(os.environ.get("WORLD_SIZE", "1"))
+        known["global_batch_size"] = videos_a_step(config, ranks=ranks)
+    factory: OptimizerFactory = _make(config, "optimizer", **known)
+    return factory
 
 
 def _choose_what_learns(config: Mapping[str, Any], model: nn.Module) -> list[Callback]:

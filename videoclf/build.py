@@ -27,6 +27,7 @@ OWN_MODULES = (
     "videoclf.loggers",
     "videoclf.lora",
     "videoclf.models",
+    "videoclf.multigrid",
     "videoclf.optimizers",
     "videoclf.samplers",
     "videoclf.sharding",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from videoclf.errors import ConfigError
+from videoclf.global_batch import BatchRule, check_batch_rule, rate_factor
 from videoclf.models.blocks.class_head import class_head
 from videoclf.models.blocks.layers import parameter_depths
 
@@ -105,7 +106,9 @@ def warmup_cosine(
 
 
 class _Scheduled:
-    """What both factories share: their schedule, and the checks of its values."""
+    """What both factories share: their rate, its schedule, and the checks of their values."""
+
+    RUNTIME_ARGUMENTS: ClassVar[frozenset[str]] = frozenset({"global_batch_size"})
 
     def __init__(
         self,
@@ -116,6 +119,9 @@ class _Scheduled:
         layer_decay: float,
         warmup_fraction: float,
         final_fraction: float,
+        reference_batch_size: int | None,
+        batch_rule: BatchRule,
+        global_batch_size: int | None,
     ) -> None:
         if learning_rate <= 0:
             raise ValueError(f"optimizer.learning_rate={learning_rate} must be above 0")
@@ -131,7 +137,15 @@ class _Scheduled:
             raise ValueError(f"optimizer.warmup_fraction={warmup_fraction} must be in [0, 1)")
         if not 0 <= final_fraction <= 1:
             raise ValueError(f"optimizer.final_fraction={final_fraction} must be in [0, 1]")
+        if reference_batch_size is not None and reference_batch_size < 1:
+            raise ValueError(
+                f"optimizer.reference_batch_size={reference_batch_size} must be at least 1, or null"
+            )
+        check_batch_rule(batch_rule)
+        if reference_batch_size is not None and global_batch_size is not None:
+            learning_rate *= rate_factor(batch_rule, global_batch_size / reference_batch_size)
         self.learning_rate = learning_rate
+        self.batch_rule: BatchRule = batch_rule
         self.weight_decay = weight_decay
         self.head_learning_rate_factor = head_learning_rate_factor
         self.layer_decay = layer_decay
@@ -170,6 +184,10 @@ class AdamW(_Scheduled):
         warmup_fraction: share of all steps.
         final_fraction: the last step's rate, as a share of `learning_rate`.
         betas: of the two moment estimates.
+        reference_batch_size: the global batch that `learning_rate` is meant for; None leaves the
+            rate alone.
+        batch_rule: how the rate follows the global batch, `linear` or `square_root`.
+        global_batch_size: videos that a step learns from, on all ranks; None where nobody trains.
     """
 
     def __init__(
@@ -182,6 +200,9 @@ class AdamW(_Scheduled):
         warmup_fraction: float,
         final_fraction: float,
         betas: Sequence[float],
+        reference_batch_size: int | None = None,
+        batch_rule: BatchRule = "linear",
+        global_batch_size: int | None = None,
     ) -> None:
         super().__init__(
             learning_rate=learning_rate,
@@ -190,6 +211,9 @@ class AdamW(_Scheduled):
             layer_decay=layer_decay,
             warmup_fraction=warmup_fraction,
             final_fraction=final_fraction,
+            reference_batch_size=reference_batch_size,
+            batch_rule=batch_rule,
+            global_batch_size=global_batch_size,
         )
         self.betas = (betas[0], betas[1])
 
@@ -212,6 +236,10 @@ class SGD(_Scheduled):
         final_fraction: the last step's rate, as a share of `learning_rate`.
         momentum: of the velocity.
         nesterov: look ahead along the velocity.
+        reference_batch_size: the global batch that `learning_rate` is meant for; None leaves the
+            rate alone.
+        batch_rule: how the rate follows the global batch, `linear` or `square_root`.
+        global_batch_size: videos that a step learns from, on all ranks; None where nobody trains.
     """
 
     def __init__(
@@ -225,6 +253,9 @@ class SGD(_Scheduled):
         final_fraction: float,
         momentum: float,
         nesterov: bool,
+        reference_batch_size: int | None = None,
+        batch_rule: BatchRule = "linear",
+        global_batch_size: int | None = None,
     ) -> None:
         super().__init__(
             learning_rate=learning_rate,
@@ -233,6 +264,9 @@ class SGD(_Scheduled):
             layer_decay=layer_decay,
             warmup_fraction=warmup_fraction,
             final_fraction=final_fraction,
+            reference_batch_size=reference_batch_size,
+            batch_rule=batch_rule,
+            global_batch_size=global_batch_size,
         )
         self.momentum = momentum
         self.nesterov = nesterov

@@ -43,6 +43,19 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipShape:
+    """Frames of a clip, and the edge of its crop in pixels."""
+
+    num_frames: int
+    crop_pixels: int
+
+
+#: What a batch sampler asks a dataset for: epoch, row of the manifest, and where training goes from
+#: coarse clips to fine ones also their shape.
+SampleKey = tuple[int, int] | tuple[int, int, ClipShape]
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A record that could not be read: its row in the manifest, its path and the reason."""
 

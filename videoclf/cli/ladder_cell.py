@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 import videoclf.run
 from videoclf.config import CONF, prepare, write_config
 from videoclf.errors import VideoclfError, end_with
+from videoclf.global_batch import settle_global_batch
 from videoclf.launch import error_file
 
 
@@ -57,4 +58,5 @@ def _compose(words: Sequence[str], folder: Path) -> None:
     del config["hydra"]
     OmegaConf.set_struct(config, True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_config(prepare(config, folder, ranks=1, subsets=("train", "val")), folder)
+    prepared = prepare(config, folder, ranks=1, subsets=("train", "val"))
+    write_config(settle_global_batch(prepared, ranks=1), folder)

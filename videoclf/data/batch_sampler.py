@@ -1,17 +1,21 @@
 """Which records a rank reads, in which order: a pure function of (seed, epoch, rank).
 
 Both samplers yield lists of (epoch, index) pairs, so that a sample's augmentation depends on these
-and not on the worker that happens to draw it. `index` is a row of the manifest.
+and not on the worker that happens to draw it. `index` is a row of the manifest. Multigrid training
+adds the shape of the clip, the same in a whole step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from videoclf.data.balance import Reads
 from videoclf.errors import ConfigError
+from videoclf.multigrid import MultigridPlan
+from videoclf.types import ClipShape, SampleKey
 
 #: A video that an epoch reads again gets the chance of an epoch so much later, never reached:
 #: another clip, another augmentation.
@@ -28,6 +32,8 @@ class TrainBatches:
         rank: this process.
         world: number of processes.
         reads: how often an epoch reads each row; None reads each once.
+        passes: batches that each step accumulates; an epoch has whole steps only.
+        plan: which shape and how many videos each step has; None gives all of them the same.
 
     Raises:
         ConfigError: fewer videos than one global batch.
@@ -42,11 +48,18 @@ class TrainBatches:
         rank: int,
         world: int,
         reads: Reads | None = None,
+        passes: int = 1,
+        plan: MultigridPlan | None = None,
     ) -> None:
         if len(rows) < batch_size * world:
             raise ConfigError(
                 f"data.batch_size={batch_size} on {world} rank(s) is more than the {len(rows)} "
                 f"training videos; set data.batch_size to {len(rows) // world or 1} or less"
+            )
+        if len(rows) < batch_size * world * passes:
+            raise ConfigError(
+                f"a step of {batch_size * world * passes} videos is more than the {len(rows)} "
+                f"training videos; set data.global_batch_size to {len(rows)} or less"
             )
         self.rows = rows
         self.batch_size = batch_size
@@ -54,6 +67,8 @@ class TrainBatches:
         self.rank = rank
         self.world = world
         self.reads = reads
+        self.passes = passes
+        self.plan = plan
         self.epoch = 0
         self._start = (0, 0)
 
@@ -74,21 +89,38 @@ class TrainBatches:
         self.epoch, self._start = epoch, (epoch, batch)
 
     def __len__(self) -> int:
-        return len(self.rows) // (self.batch_size * self.world)
+        return len(list(self._steps())) * self.passes
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         generator = np.random.default_rng((self.seed, self.epoch))
         if self.reads is None:
             places, before = generator.permutation(len(self.rows)), np.zeros(len(self.rows), int)
         else:
             places, before = self.reads.draw(generator)
         rows, epochs = self.rows[places], self.epoch + COPIES_APART * before
-        step = self.batch_size * self.world
         first_batch = self._start[1] if self.epoch == self._start[0] else 0
-        for batch in range(first_batch, len(self)):
-            first = batch * step + self.rank * self.batch_size
-            own = slice(first, first + self.batch_size)
-            yield list(zip(epochs[own].tolist(), rows[own].tolist(), strict=True))
+        batch = first = 0
+        for scale, shape in self._steps():
+            size = scale * self.batch_size
+            for _ in range(self.passes):
+                own = slice(first + self.rank * size, first + (self.rank + 1) * size)
+                if batch >= first_batch:
+                    yield _keys(epochs[own].tolist(), rows[own].tolist(), shape)
+                first += size * self.world
+                batch += 1
+
+    def _steps(self) -> Iterable[tuple[int, ClipShape | None]]:
+        """Videos of each step of this epoch, in multiples of the plain ones, and their shape."""
+        if self.plan is not None:
+            return self.plan.steps(self.epoch)
+        count = len(self.rows) // (self.batch_size * self.world * self.passes)
+        return itertools.repeat((1, None), count)
+
+
+def _keys(epochs: list[int], rows: list[int], shape: ClipShape | None) -> list[SampleKey]:
+    if shape is None:
+        return list(zip(epochs, rows, strict=True))
+    return [(epoch, row, shape) for epoch, row in zip(epochs, rows, strict=True)]
 
 
 class EvalBatches:
@@ -106,6 +138,6 @@ class EvalBatches:
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         for first in range(0, len(self.rows), self.batch_size):
             yield [(0, int(row)) for row in self.rows[first : first + self.batch_size]]

@@ -26,12 +26,13 @@ from videoclf.data.manifest import Manifest
 from videoclf.data.watchdog import FileWatchdog
 from videoclf.errors import CheckpointError, DataError
 from videoclf.evaluation.views import Views
+from videoclf.multigrid import Multigrid, MultigridPlan
 from videoclf.parent import die_with_parent
 from videoclf.readers import reader_class
 from videoclf.readers.content import HashCheck
 from videoclf.samplers import Sampler
 from videoclf.transforms.clip import ClipTransform
-from videoclf.types import Batch
+from videoclf.types import Batch, ClipShape
 
 
 class TimedLoader(DataLoader[Any]):
@@ -73,6 +74,9 @@ class VideoDataModule(pl.LightningDataModule):
         same_clips: every epoch trains on the same clips of a video, augmentation included.
         balance: how often an epoch reads the videos of rare classes.
         augment: False trains on the clip of the validation, as it is.
+        passes: batches that an optimiser step accumulates, where an epoch has whole steps only.
+        multigrid: shapes that training clips go through; None keeps the sampler's and the crop's.
+        max_epochs: of the training, which these shapes share out.
         max_val_batches: a validation reads so many batches of each rank; None reads all.
 
     `test_subset` and `share_frames` may be set before a test: whether its clips share frames.
@@ -100,6 +104,9 @@ class VideoDataModule(pl.LightningDataModule):
         balance: Balance = "none",
         augment: bool = True,
         max_val_batches: int | None = None,
+        passes: int = 1,
+        multigrid: Multigrid | None = None,
+        max_epochs: int = 1,
     ) -> None:
         super().__init__()
         transform.check_crops(views.num_crops)
@@ -124,6 +131,9 @@ class VideoDataModule(pl.LightningDataModule):
         self.augment = augment
         self.max_val_batches = max_val_batches
         self.share_frames = False
+        self.passes = passes
+        self.multigrid = multigrid
+        self.max_epochs = max_epochs
         self.watchdog = FileWatchdog(
             seconds_per_file=seconds_per_file, path_of=lambda row: manifest.record(row).path
         )
@@ -165,6 +175,23 @@ class VideoDataModule(pl.LightningDataModule):
             self._start = (0, 0)
         self._earlier_wait_seconds = state_dict["wait_seconds"]
 
+    @property
+    def clip_shape(self) -> ClipShape:
+        """The shape of a clip, where it does not change."""
+        return ClipShape(self.sampler.num_frames, self.transform.crop_pixels)
+
+    @property
+    def plan(self) -> MultigridPlan | None:
+        """The shape of each step of the training, where it changes."""
+        if self.multigrid is None:
+            return None
+        return MultigridPlan(
+            self.multigrid,
+            whole=self.clip_shape,
+            units=len(self.rows("train")) // (self.batch_size * self._world * self.passes),
+            epochs=self.max_epochs,
+        )
+
     def rows(self, subset: str) -> np.ndarray:
         """Return the manifest's rows of a subset, int64.
 
@@ -198,6 +225,8 @@ class VideoDataModule(pl.LightningDataModule):
             rank=self._rank,
             world=self._world,
             reads=self._reads(rows),
+            passes=self.passes,
+            plan=self.plan,
         )
         batches.start_at(*self._start)
         self._start = (0, 0)  # any further loader reads whole epochs

@@ -26,14 +26,14 @@ from videoclf.readers.content import HashCheck, check_content
 from videoclf.readers.span import frame_span
 from videoclf.samplers import Sampler
 from videoclf.transforms.clip import ClipTransform
-from videoclf.types import Batch, Record, Sample, Unreadable
+from videoclf.types import Batch, ClipShape, Record, Sample, SampleKey, Unreadable
 
 if TYPE_CHECKING:
     from videoclf.evaluation.views import Views
 
 
 class VideoDataset(Dataset[Sample | Unreadable]):
-    """Samples by (epoch, row of the manifest).
+    """Samples by (epoch, row of the manifest), and the shape of a training clip if one is given.
 
     Args:
         manifest: all records.
@@ -89,13 +89,13 @@ class VideoDataset(Dataset[Sample | Unreadable]):
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample | Unreadable:
+    def __getitem__(self, key: SampleKey) -> Sample | Unreadable:
         """Read one record; the file is noted as open meanwhile."""
-        epoch, index = key
+        epoch, index, *shape = key
         with self.open_files.reading(index) if self.open_files else nullcontext():
-            return self._read(0 if self.same_clips else epoch, index)
+            return self._read(0 if self.same_clips else epoch, index, *shape)
 
-    def _read(self, epoch: int, index: int) -> Sample | Unreadable:
+    def _read(self, epoch: int, index: int, shape: ClipShape | None = None) -> Sample | Unreadable:
         record = self.manifest.record(index)
         needs_video = "rgb" in self.modalities or self.flow is None or self.flow.folder is None
         try:
@@ -113,26 +113,35 @@ class VideoDataset(Dataset[Sample | Unreadable]):
                 if self.views is not None:
                     return self._evaluated(footage, record, epoch, index, span, self.views)
                 generator = np.random.default_rng((self.seed, epoch, index))
-                clips = self._train_clips(footage, span, generator)
+                clips = self._train_clips(footage, span, generator, shape)
         except UnreadableVideoError as error:
             return Unreadable(index, record.path, error.reason)
         return Sample(clips, record.labels, epoch, index)
 
     def _train_clips(
-        self, footage: Footage, span: tuple[int, int], generator: np.random.Generator
+        self,
+        footage: Footage,
+        span: tuple[int, int],
+        generator: np.random.Generator,
+        shape: ClipShape | None,
     ) -> dict[str, np.ndarray]:
         """Decode once, crop every clip of every modality alike: uint8 (V, T, H, W, C) each."""
+        sampler, transform = self.sampler, self.transform
+        if shape is not None and shape.num_frames < sampler.num_frames:
+            sampler = sampler.coarser(shape.num_frames)
+        if shape is not None and shape.crop_pixels < transform.crop_pixels:
+            transform = transform.smaller(shape.crop_pixels)
         first, last = span
         draws = range(self.clips_per_video)
-        clips = [self.sampler.train_clip(last - first, footage.fps, generator) for _ in draws]
+        clips = [sampler.train_clip(last - first, footage.fps, generator) for _ in draws]
         distinct, rows = _distinct(np.stack(clips) + first)
-        decoded = footage.frames(distinct, short_side=self.transform.train_short_side(generator))
+        decoded = footage.frames(distinct, short_side=transform.train_short_side(generator))
         height, width = decoded[self.modalities[0]].shape[1:3]
-        boxes = [self.transform.train_box(height, width, generator) for _ in rows]
+        boxes = [transform.train_box(height, width, generator) for _ in rows]
         return {
             modality: np.stack(
                 [
-                    self.transform.cut(decoded[modality], box, clip)
+                    transform.cut(decoded[modality], box, clip)
                     for clip, box in zip(rows, boxes, strict=True)
                 ]
             )

@@ -58,5 +58,26 @@ def build_datamodule(
         augment=not config.get("overfit"),
         max_val_batches=1 if config.get("dry_run") else None,
         test_subset=config.get("subset", "test"),
+        **_steps(config),
         **parts,
     )
+
+
+def _steps(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes steps of their own size or shape; nothing where all are alike.
+
+    Where only the trainer accumulates passes, an epoch ends with a step of what is left.
+    """
+    node, trusted = config.get("multigrid"), config["trusted_packages"]
+    if node is None and config["data"].get("global_batch_size") is None:
+        return {}
+    if node is not None and config.get("overfit"):
+        raise ConfigError(
+            f"overfit={config['overfit']} trains on the same clips again and again, and "
+            "multigrid on other shapes; set multigrid=null"
+        )
+    return {
+        "passes": config["trainer"]["accumulate_grad_batches"],
+        "multigrid": node and build(node, name="multigrid", trusted_packages=trusted),
+        "max_epochs": config["trainer"]["max_epochs"],
+    }

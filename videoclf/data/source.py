@@ -40,9 +40,11 @@ class VideoData(abc.ABC):
             is for small sets.
         flow_method: of the estimate; a name of `videoclf.flow.METHODS`.
         flow_bound_pixels: displacements beyond it are clipped; stored flow must have the same.
-        batch_size: videos a rank and step.
-        clips_per_video: training clips drawn from each opened video (repeated augmentation); a step
-            then trains on `batch_size * clips_per_video` clips.
+        batch_size: videos a rank and pass.
+        global_batch_size: videos that an optimiser step learns from on all ranks, by accumulating
+            passes; None accumulates as the trainer says.
+        clips_per_video: training clips drawn from each opened video (repeated augmentation); a pass
+            then has `batch_size * clips_per_video` clips.
         num_workers: loader processes a rank; 0 decodes in the rank itself.
         directional: the classes name directions (left, clockwise): clips are never mirrored.
         seconds_per_file: time limit for a loader process to read one file; None sets none.
@@ -70,6 +72,7 @@ class VideoData(abc.ABC):
     num_classes: int | None
     class_names: tuple[str, ...] | None
     balance: Balance = "none"
+    global_batch_size: int | None = None
 
     #: Records may carry several labels at once (sigmoid and mAP instead of softmax and top-1).
     multi_label: ClassVar[bool] = False
@@ -78,6 +81,10 @@ class VideoData(abc.ABC):
         check_reader(self.reader)
         if self.batch_size < 1:
             raise ValueError(f"data.batch_size={self.batch_size} must be at least 1")
+        if self.global_batch_size is not None and self.global_batch_size < 1:
+            raise ValueError(
+                f"data.global_batch_size={self.global_batch_size} must be at least 1, or null"
+            )
         if self.clips_per_video < 1:
             raise ValueError(f"data.clips_per_video={self.clips_per_video} must be at least 1")
         if self.num_workers < 0:

@@ -26,3 +26,7 @@ class Sampler(Protocol):
         `positions` None is the sampler's own choice.
         """
         ...
+
+    def coarser(self, num_frames: int) -> Sampler:
+        """Return what samples fewer frames from as long a stretch, for multigrid training."""
+        ...

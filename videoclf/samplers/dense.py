@@ -54,6 +54,7 @@ class DenseSampler:
         self.stride = stride
         self.fps = fps
         self.padding: Padding = padding
+        self._stretch = 1.0
 
     def train_clip(self, length: int, fps: float, generator: np.random.Generator) -> np.ndarray:
         """Draw one clip with a uniform random start.
@@ -66,8 +67,11 @@ class DenseSampler:
         Returns:
             int64 (T,), ascending but for loops, each in [0, length).
         """
-        room = self._room(length, fps)
-        return self._clip(generator.uniform(0.0, room), length, fps)
+        step = self._step(fps)
+        if self._stretch > 1:
+            step *= generator.uniform(1.0, self._stretch)
+        room = self._room(length, step)
+        return self._clip(generator.uniform(0.0, room), length, step)
 
     def eval_clips(
         self, length: int, fps: float, num_clips: int, positions: Positions | None = None
@@ -86,19 +90,32 @@ class DenseSampler:
         Returns:
             int64 (num_clips, T).
         """
-        room = self._room(length, fps)
+        step = self._step(fps)
+        room = self._room(length, step)
         starts = clip_fractions(num_clips, positions or "ends") * room
-        return np.stack([self._clip(start, length, fps) for start in starts])
+        return np.stack([self._clip(start, length, step) for start in starts])
+
+    def coarser(self, num_frames: int) -> DenseSampler:
+        """Return what draws training clips of fewer frames, from as long a stretch at most.
+
+        The step between frames is drawn for each clip, from this sampler's own up to the one at
+        which a clip spans as much time as this sampler's do (Wu et al. 2020, section 3.3).
+        """
+        coarse = DenseSampler(
+            num_frames=num_frames, stride=self.stride, fps=self.fps, padding=self.padding
+        )
+        coarse._stretch = max(1.0, (self.num_frames - 1) / max(1, num_frames - 1))
+        return coarse
 
     def _step(self, fps: float) -> float:
         return self.stride if self.stride is not None else fps / float(self.fps or fps)
 
-    def _room(self, length: int, fps: float) -> float:
+    def _room(self, length: int, step: float) -> float:
         """How far the start may move: the last real position must stay below `length`."""
-        span = (self.num_frames - 1) * self._step(fps) + 1
+        span = (self.num_frames - 1) * step + 1
         return max(0.0, length - span)
 
-    def _clip(self, start: float, length: int, fps: float) -> np.ndarray:
-        positions = start + self._step(fps) * np.arange(self.num_frames)
+    def _clip(self, start: float, length: int, step: float) -> np.ndarray:
+        positions = start + step * np.arange(self.num_frames)
         # 1e-6: a rate such as 30000/1001 must not turn frame 10.0 into 9.9999 and then into 9
         return pad_indices(np.floor(positions + 1e-6).astype(np.int64), length, self.padding)

@@ -65,6 +65,10 @@ class SegmentSampler:
         offsets = np.minimum(clip_fractions(num_clips, positions or "centres"), _LAST_PLACE)
         return np.stack([self._clip(length, np.full(self.num_frames, o)) for o in offsets])
 
+    def coarser(self, num_frames: int) -> SegmentSampler:
+        """Return what takes fewer, longer segments of the whole video."""
+        return SegmentSampler(num_frames=num_frames)
+
     def _clip(self, length: int, offsets: np.ndarray) -> np.ndarray:
         if length < 1:
             raise ValueError(f"a video of {length} frames has nothing to sample")

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from videoclf.errors import DataError, NonFiniteLossError
+from videoclf.global_batch import BatchRule
+from videoclf.multigrid_training import paced
 from videoclf.optimizers import OptimizerFactory
 from videoclf.sharding import are_finite, shard
 from videoclf.types import Batch, Unreadable
@@ -89,8 +91,14 @@ class VideoTask(pl.LightningModule, abc.ABC):
 
     def configure_optimizers(self) -> Any:
         """Build optimiser and schedule from the number of steps of the whole run."""
-        total_steps = int(self.trainer.estimated_stepping_batches)
-        optimizer, schedule = self.optimizer_factory(self.model, total_steps)
+        plan = getattr(self.trainer.datamodule, "plan", None)  # type: ignore[attr-defined]
+        if plan is None:
+            total_steps = int(self.trainer.estimated_stepping_batches)
+            optimizer, schedule = self.optimizer_factory(self.model, total_steps)
+        else:
+            optimizer, schedule = self.optimizer_factory(self.model, plan.units * plan.epochs)
+            rule: BatchRule = getattr(self.optimizer_factory, "batch_rule", "linear")
+            schedule = paced(optimizer, schedule, plan, rule=rule)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -11,6 +11,7 @@ Whatever is drawn is drawn once for all frames of a clip, from (seed, epoch, ind
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -114,6 +115,20 @@ class ClipTransform:
         changes = (self.colour_jitter, self.rand_augment, self.erasing, self.mixing)
         crop = (self.short_side, self.scale, self.aspect) == (None, (1.0, 1.0), (1.0, 1.0))
         return crop and self.flip_probability == 0 and not any(each.active for each in changes)
+
+    def smaller(self, crop_pixels: int) -> ClipTransform:
+        """Return the same transform for a smaller crop: all sizes shrink alike.
+
+        For multigrid training, in the worker; what happens on the device has no sizes.
+        """
+        share = crop_pixels / self.crop_pixels
+        made = copy.copy(self)
+        made.crop_pixels = crop_pixels
+        made.resize_pixels = max(crop_pixels, round(self.resize_pixels * share))
+        if self.short_side is not None:
+            low, high = (max(crop_pixels, round(pixels * share)) for pixels in self.short_side)
+            made.short_side = (low, high)
+        return made
 
     # in the worker ---------------------------------------------------------------------------
 
