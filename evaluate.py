@@ -32,6 +32,7 @@ from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_opti
 from videoclf.errors import ConfigError
 from videoclf.members import evaluate_members
 from videoclf.outer_launcher import agreed, find_place
+from videoclf.secrets import find_secrets
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
@@ -58,7 +59,8 @@ def evaluate(config: DictConfig) -> None:
         write_config({**prepared, "member_folders": evaluated}, folder)
         launch.start(folder, "ensemble", ranks=1, began=began)
     else:
-        launch.start(folder, "evaluate", ranks=ranks, began=began, place=place)
+        secrets = find_secrets(plain(config))
+        launch.start(folder, "evaluate", ranks=ranks, began=began, place=place, secrets=secrets)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="predictions")

@@ -23,6 +23,7 @@ from videoclf.config import (
     changes_beside,
     default_name,
     in_sweep,
+    plain,
     prepare,
     run_entry_point,
     spelled_out,
@@ -31,6 +32,7 @@ from videoclf.config import (
 from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import resume
+from videoclf.secrets import find_secrets
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
@@ -53,7 +55,8 @@ def train(config: DictConfig) -> None:
 
     folder = Path(agreed(place, make_folder)["folder"])
     with launch.claimed(folder, place):
-        launch.start(folder, "train", ranks=ranks, began=began, place=place)
+        secrets = find_secrets(plain(config))
+        launch.start(folder, "train", ranks=ranks, began=began, place=place, secrets=secrets)
 
 
 def main() -> None:

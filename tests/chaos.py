@@ -1,6 +1,10 @@
 """Kill a run at random points, go on each time, and hold the end against a run never stopped.
 
-python -m tests.chaos --kills 20 [--seed 0]
+python -m tests.chaos --kills 20 [--seed 0] [--saves]
+
+Compared are weights, optimiser, schedule, curves, and which videos each step has trained on. With
+--saves every kill comes while a checkpoint is being written. Where there is another file system at
+hand, the temporary folder lies on it.
 """
 
 import argparse
@@ -15,13 +19,17 @@ from pathlib import Path
 
 from tests.conftest import PROJECT, TINY, TINY_MODEL
 from tests.loader_processes import children
+from tests.recording import RECORDED
 from tests.resuming import assert_same_end, rows_of
+from videoclf.checkpoints import load
+from videoclf.resume import newest_checkpoint
 
 #: Tiny, and yet with everything that has a state: dropout, momentum, averaged weights, saves
 #: between the epochs, and an epoch that ends in half an accumulated batch.
 SETTINGS = (
     *TINY,
     *TINY_MODEL,
+    *RECORDED,
     "model.dropout=0.3",
     "data.num_train=56",
     "ema_decay=0.9",
@@ -34,7 +42,9 @@ SETTINGS = (
 def train(*arguments):
     """Start train.py; its own words are kept."""
     command = [sys.executable, str(PROJECT / "train.py"), *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def num_rows(folder):
@@ -67,7 +77,45 @@ def kill_somewhere(process, folder, chance, *, rows):
     return victim
 
 
-def chaos(folder, *, kills, seed, epochs, rows, say=lambda text: None):
+def kill_in_a_save(process, folder, chance, *, rows):
+    """Send SIGKILL to the rank while a checkpoint lies half written; return who got it, or None."""
+    wanted = num_rows(folder) + chance.randint(0, rows)
+    checkpoints = folder / "checkpoints"
+    while process.poll() is None:
+        if num_rows(folder) < wanted or not any(checkpoints.glob(".*.part")):
+            continue
+        ranks = children(process.pid)
+        if not ranks:
+            continue
+        os.kill(ranks[0], signal.SIGKILL)
+        process.communicate(timeout=60)
+        return "rank in a save" if any(checkpoints.glob(".*.part")) else "rank after a save"
+    return None
+
+
+def assert_loadable(folder):
+    """Load the checkpoint that the run would go on from, if it has left any."""
+    checkpoint = newest_checkpoint(folder / "checkpoints")
+    if checkpoint is not None:
+        load(checkpoint)
+    return checkpoint is not None
+
+
+def assert_each_once(folder, *, videos, batch, epochs):
+    """Hold the videos that the last weights have learnt from against whole epochs.
+
+    An epoch drops what is left over of its last batch, so it trains on whole batches, each on
+    other videos.
+    """
+    samples = [tuple(each) for each in load(folder / "checkpoints" / "last.ckpt")["samples"]]
+    whole = videos // batch * batch
+    assert len(samples) == whole * epochs
+    assert len(set(samples)) == len(samples), "a video was trained on twice in an epoch"
+    assert [epoch for epoch, _ in samples] == [e for e in range(epochs) for _ in range(whole)]
+    return samples
+
+
+def chaos(folder, *, kills, seed, epochs, rows, kill=kill_somewhere, say=lambda text: None):
     """Kill and resume until there were so many kills; each run that ends is compared.
 
     Returns:
@@ -75,35 +123,50 @@ def chaos(folder, *, kills, seed, epochs, rows, say=lambda text: None):
     """
     chance = random.Random(seed)
     settings = [*SETTINGS, f"trainer.max_epochs={epochs}"]
+    sizes = {"videos": 56, "batch": 8, "epochs": epochs}
     whole = folder / "whole"
     process = train(*settings, f"run_dir={whole}")
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
-    victims, ended, open_end = [], 0, True
+    samples = assert_each_once(whole, **sizes)
+    victims, ended, loadable, open_end = [], 0, 0, True
     while len(victims) < kills or open_end:
         run = folder / f"run{ended}"
         open_end = True
         begun = (run / "config.yaml").exists()
         workers = f"data.num_workers={chance.choice([0, 1, 2])}"
-        process = train(f"resume={run}", workers) if begun else train(*settings, f"run_dir={run}")
-        victim = kill_somewhere(process, run, chance, rows=rows) if len(victims) < kills else None
+        again = (f"resume={run}", workers, RECORDED[-1])
+        process = train(*again) if begun else train(*settings, f"run_dir={run}")
+        victim = kill(process, run, chance, rows=rows) if len(victims) < kills else None
         if victim is not None:
             victims.append(victim)
             say(f"kill {len(victims)} of {kills}: {victim} at row {num_rows(run)}")
+            loadable += assert_loadable(run)
             if not (run / "config.yaml").exists() and run.exists():
                 run.rmdir()
             continue
         _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
         assert_same_end(whole, run)
+        assert assert_each_once(run, **sizes) == samples
         ended, open_end = ended + 1, False
         say(f"run {ended} ended, equal to the one never stopped")
-    by_victim = f"{victims.count('launcher')} of the launcher, {victims.count('rank')} of the rank"
+    by_victim = ", ".join(f"{victims.count(each)} of the {each}" for each in sorted({*victims}))
     rows_a_run = len(rows_of(whole)) - 1
     return [
         f"{len(victims)} SIGKILLs ({by_victim}) over {ended} runs of {rows_a_run} logged rows",
+        f"after {loadable} there was a checkpoint, and it loaded; after the others none yet",
         f"all {ended} ended as the run that was never stopped, bit by bit",
+        f"each trained on the same {len(samples)} videos in the same order, none twice an epoch",
     ]
+
+
+def other_file_system(folder):
+    """Return a folder on another file system than `folder`, or None."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and memory.stat().st_dev != folder.stat().st_dev:
+        return memory
+    return None
 
 
 def main():
@@ -112,17 +175,22 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--saves", action="store_true", help="kill only while it saves")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="chaos_") as folder:
+    with tempfile.TemporaryDirectory(prefix="chaos_") as name:
+        folder = Path(name).resolve()
         os.environ.setdefault("VIDEOCLF_CACHE", f"{folder}/cache")
-        lines = chaos(
-            Path(folder).resolve(),
-            kills=options.kills,
-            seed=options.seed,
-            epochs=options.epochs,
-            rows=2 * options.epochs,
-            say=lambda text: print(text, flush=True),
-        )
+        with tempfile.TemporaryDirectory(dir=other_file_system(folder)) as temporary:
+            os.environ["TMPDIR"] = temporary
+            lines = chaos(
+                folder,
+                kills=options.kills,
+                seed=options.seed,
+                epochs=options.epochs,
+                rows=options.epochs if options.saves else 2 * options.epochs,
+                kill=kill_in_a_save if options.saves else kill_somewhere,
+                say=lambda text: print(text, flush=True),
+            )
     print("\n".join(lines))
 
 

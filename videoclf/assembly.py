@@ -35,6 +35,7 @@ from videoclf.multigrid_training import UnequalEpochs, check_model
 from videoclf.optimizers import OptimizerFactory
 from videoclf.progress import progress_callback
 from videoclf.reports.environment import collect_environment
+from videoclf.reports.redaction import redact
 from videoclf.save_points import SavePoints
 from videoclf.sharding import sharding_callbacks
 from videoclf.stop_signals import StopSignals
@@ -249,7 +250,7 @@ def check_modalities(model: nn.Module, modalities: Sequence[str]) -> None:
 def _description(config: Mapping[str, Any]) -> dict[str, Any]:
     """What travels with every checkpoint."""
     return {
-        "config": dict(config),
+        "config": redact(config),
         "classes": config["data"]["class_names"],
         "manifest_sha256": config["manifest"]["sha256"],
         "environment": collect_environment("unknown"),

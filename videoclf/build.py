@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ OWN_MODULES = (
 THIRD_PARTY = frozenset(
     {"pytorch_lightning.Trainer", "pytorch_lightning.loggers.TensorBoardLogger"}
 )
+_DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 
 def build(
@@ -85,10 +87,15 @@ def find_target(
     path = node.get("_target_")
     if not isinstance(path, str) or not path:
         raise ConfigError(f"{name} has no _target_: name the class to build")
+    if isinstance(trusted_packages, str):
+        raise ConfigError(
+            f"trusted_packages={trusted_packages} must be a list; say [{trusted_packages}]"
+        )
     module_name, _, attribute = path.rpartition(".")
-    ours = any(f"{module_name}.".startswith(f"{own}.") for own in OWN_MODULES)
-    trusted = any(f"{path}.".startswith(f"{package}.") for package in trusted_packages)
-    if not (ours or trusted or path in THIRD_PARTY):
+    ours = _stands_below(module_name, OWN_MODULES)
+    trusted = [each for each in trusted_packages if _stands_below(path, [each])]
+    listed = ours or trusted or path in THIRD_PARTY
+    if not (listed and _DOTTED_NAME.fullmatch(path)):
         raise ConfigError(
             f"{name}._target_={path} is not on the list of what a config may build; "
             "for a class of your own say trusted_packages=[its_package]"
@@ -99,14 +106,23 @@ def find_target(
         raise ConfigError(
             f"{name}._target_={path}: no module {error.name!r} is installed"
         ) from error
-    found = getattr(module, attribute, None)
-    if not (inspect.isclass(found) and (found.__module__ == module_name or not ours)):
+    found = vars(module).get(attribute)
+    home = [module_name] if ours else trusted  # what a module has only imported is not its own
+    own_class = inspect.isclass(found) and (
+        path in THIRD_PARTY or _stands_below(found.__module__, home)
+    )
+    if found is None or not own_class:
         own = [n for n, c in vars(module).items() if inspect.isclass(c) and n[0] != "_"]
         raise ConfigError(
             f"{name}._target_={path}: {module_name} defines no class {attribute!r}"
             + nearest(attribute, own)
         )
-    return found
+    constructor: Callable[..., Any] = found
+    return constructor
+
+
+def _stands_below(path: str, packages: Iterable[str]) -> bool:
+    return any(f"{path}.".startswith(f"{package}.") for package in packages)
 
 
 def check_arguments(target: Callable[..., Any], keys: Iterable[str], *, name: str) -> None:

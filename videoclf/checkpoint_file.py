@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from videoclf.errors import CheckpointError, StorageError
 _ENTRY = "archive/videoclf.json"  # torch wants every file of the archive below this folder
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
+_MOST_DESCRIPTION_BYTES = 1 << 26
 
 
 def write(archive: io.BytesIO, path: Path, description: Mapping[str, Any]) -> None:
@@ -49,11 +51,19 @@ def write(archive: io.BytesIO, path: Path, description: Mapping[str, Any]) -> No
 
 
 def verify(path: Path) -> None:
-    """Hold a file against its own hash.
+    """Hold a file against its own hash, and its archive against what torch writes.
+
+    The hash finds damage, not malice: anybody can compute it. What a file may do when it is read
+    is limited here, by its sizes, and by `weights_only=True` in whoever reads it.
 
     Raises:
         CheckpointError: it is missing, no checkpoint of ours, or damaged.
     """
+    if re.match(r"\w+:/", str(path)):  # as pathlib shortens http://...
+        raise CheckpointError(
+            f"{path} is an address, and nothing is fetched from there; download the file, and "
+            "give its path"
+        )
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give the path of a .ckpt file")
     tail = 2 + _COMMENT_BYTES
@@ -77,6 +87,25 @@ def verify(path: Path) -> None:
             f"{path} is damaged: its content does not match its hash; "
             "take another checkpoint of the run"
         )
+    _check_archive(path)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that would unpack to more than it is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is no archive of torch ({error}); it is not loaded"
+        ) from error
+    packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
+    size = sum(entry.file_size for entry in entries)
+    if packed or size > path.stat().st_size:
+        raise CheckpointError(
+            f"{path} would unpack to {size / 1e6:.1f} MB, and videoclf writes no packed archives; "
+            "it is not loaded"
+        )
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -86,6 +115,15 @@ def describe(path: Path) -> dict[str, Any]:
         CheckpointError: it is missing or damaged.
     """
     verify(path)
-    with zipfile.ZipFile(path) as archive:
-        description: dict[str, Any] = json.loads(archive.read(_ENTRY))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_ENTRY).file_size > _MOST_DESCRIPTION_BYTES:
+                raise ValueError(f"{_ENTRY} is too long")
+            description = json.loads(archive.read(_ENTRY))
+        if not isinstance(description, dict):
+            raise ValueError(f"{_ENTRY} is no mapping")
+    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} has no description of videoclf's ({error}); it is not loaded"
+        ) from error
     return description

@@ -18,6 +18,19 @@ from videoclf.save_points import SavePoints, progress_of
 from videoclf.sharding import load_whole_weights
 from videoclf.stop_signals import StopSignals
 
+#: What torch's reader raises of a file that was made to mislead it.
+_DAMAGE = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    OSError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+)
+
 
 class SealedCheckpointIO(CheckpointIO):
     """Lightning's reads and writes, through `checkpoint_file`.
@@ -69,8 +82,11 @@ def load(path: Path, map_location: Any | None = "cpu") -> dict[str, Any]:
             f"{path} holds objects other than tensors and plain values, which could run code; "
             "it is not loaded"
         ) from error
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
-        raise CheckpointError(f"cannot load {path}: {error}") from error
+    except _DAMAGE as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"cannot load {path}: {why}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
+        raise CheckpointError(f"{path} holds no weights; give a checkpoint of a training run")
     return content
 
 

@@ -12,8 +12,9 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -30,7 +31,7 @@ from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError, VideoclfError, end_with
 from videoclf.log import show_log
 from videoclf.outer_launcher import Place
-from videoclf.reports.redaction import redact_command
+from videoclf.reports.redaction import redact, redact_command, redact_text
 from videoclf.trials import few_videos
 from videoclf.types import SUBSETS
 
@@ -51,7 +52,8 @@ def run_entry_point(task: Callable[[], Any]) -> int:
     """
     show_log()
     try:
-        task()
+        with redirect_stderr(_Discreet(sys.stderr)):
+            task()
     except VideoclfError as error:
         return end_with(str(error), error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
@@ -61,6 +63,22 @@ def run_entry_point(task: Callable[[], Any]) -> int:
     return 0
 
 
+class _Discreet:
+    """A stream without secrets, and without Hydra's list of the overrides of a failed job."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what may be shown."""
+        if text.startswith("Error executing job with overrides"):
+            return len(text)
+        return self._stream.write(redact_text(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str:
     """Say which override is wrong and what the nearest valid key or option is."""
     overrides = [text for text in arguments if text[:1] != "-" and ("=" in text or text[0] == "~")]
@@ -68,7 +86,8 @@ def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException:
-            return f"cannot parse {text!r}; write key=value, and quote lists: 'key=[1,2]'"
+            shown = redact_command(text)
+            return f"cannot parse {shown!r}; write key=value, and quote lists: 'key=[1,2]'"
         key = override.key_or_group.lstrip("+~")
         group = CONF / key
         if group.is_dir():
@@ -193,7 +212,7 @@ def prepare(
     config = config.copy()
     if config.data.num_workers is None:
         config.data.num_workers = loader_workers(place.local_world if place else ranks)
-    config.run_dir = str(folder)
+    config.run_dir = literal(str(folder))
     config.name = config.name or default_name()
     data: VideoData = build(
         plain(config.data), name="data", trusted_packages=config.trusted_packages
@@ -230,8 +249,22 @@ def prepare(
         "global_batch_size": config.data.batch_size * ranks,
     }
     for key, value in facts.items():
-        OmegaConf.update(config, key, value, force_add=True)
+        OmegaConf.update(config, key, literal(value), force_add=True)
     return plain(config)
+
+
+def literal(value: Any) -> Any:
+    """Return plain data that OmegaConf resolves to `value`, whatever its texts look like.
+
+    What was found in files must not be resolved: a class may be called `${oc.env:HF_TOKEN}`.
+    """
+    if isinstance(value, Mapping):
+        return {key: literal(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [literal(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)
+    return value
 
 
 def _facts_of_several_labels(config: DictConfig) -> dict[str, Any]:
@@ -267,6 +300,6 @@ def default_name() -> str:
 
 
 def write_config(config: Mapping[str, Any], folder: Path) -> None:
-    """Write `config.yaml` of a run."""
-    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+    """Write `config.yaml` of a run, without its secrets (`videoclf.secrets`)."""
+    text = yaml.safe_dump(redact(dict(config)), sort_keys=False, allow_unicode=True, width=100)
     (folder / "config.yaml").write_text(text, encoding="utf-8")

@@ -6,7 +6,8 @@ The checkpoint's description is read without torch. For each group it becomes th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from videoclf import checkpoint_file
+from videoclf.config import literal
 from videoclf.data.manifest import Manifest
 from videoclf.errors import CheckpointError, ConfigError
 
 GROUPS = ("data", "sampler", "transform", "task", "head", "optimizer", "model")
+#: Groups without which a config is none.
+NEEDED = ("data", "sampler", "transform", "task", "model")
 #: Groups that a data set suggests for training, but that a trained model has settled.
 SETTLED = {"recipe": "default"} | dict.fromkeys(("sampler", "transform", "model"), "checkpoint")
 
@@ -44,7 +48,7 @@ def offer_checkpoint_options(arguments: list[str]) -> list[str]:
             members = [f"members=[{','.join(map(_quoted, named_paths))}]"]
         else:
             _refuse_ensemble(arguments)
-        config = _with_interpolations(checkpoint_file.describe(Path(named_paths[0]))["config"])
+        config = literal(_with_interpolations(read_config(Path(named_paths[0]))))
         flags, arguments = flags[-1:], [text for text in arguments if text not in flags[:-1]]
     elif not any(text in ("-h", "--help", "--hydra-help") for text in arguments):
         raise ConfigError("checkpoint is not set; give checkpoint=runs/.../checkpoints/best.ckpt")
@@ -57,8 +61,20 @@ def offer_checkpoint_options(arguments: list[str]) -> list[str]:
         f"checkpoint_file={_quoted(named_paths[0])}" if text in flags else text
         for text in arguments
     ] + members
-    settled = SETTLED | ({"name": f"{config['name']}-evaluation"} if config else {})
+    settled = SETTLED | ({"name": f"{_folder_name(config)}-evaluation"} if config else {})
     return renamed + [f"{key}={value}" for key, value in settled.items() if key not in named]
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the config that a checkpoint carries: plain data, in which nothing is resolved.
+
+    Raises:
+        CheckpointError: it is missing or damaged, or carries no config of a run.
+    """
+    config = checkpoint_file.describe(path).get("config")
+    if not isinstance(config, dict) or not all(isinstance(config.get(g), dict) for g in NEEDED):
+        raise CheckpointError(f"{path} carries no config of a run; it is not loaded")
+    return config
 
 
 def compose_member(path: str, overrides: Sequence[str]) -> DictConfig:
@@ -84,6 +100,11 @@ def _paths(override: str) -> list[str]:
             "give checkpoint=a.ckpt or 'checkpoint=[a.ckpt,b.ckpt]'"
         )
     return [str(path) for path in paths]
+
+
+def _folder_name(config: Mapping[str, Any]) -> str:
+    """Return a run's name as one word, which names a folder here and nothing above it."""
+    return re.sub(r"[^\w.+-]", "_", str(config.get("name")))
 
 
 def _quoted(path: str) -> str:

@@ -11,6 +11,8 @@ import os
 import sys
 from typing import ClassVar
 
+from videoclf.reports.redaction import redact_text
+
 
 class VideoclfError(Exception):
     """An error with an exit code; its text is a sentence for the user."""
@@ -79,5 +81,5 @@ def end_with(sentence: str, exit_code: int) -> int:
     """
     if os.environ.get("VIDEOCLF_TRACEBACK") == "1":
         raise
-    sys.stderr.write(f"error: {sentence}\n")
+    sys.stderr.write(f"error: {redact_text(sentence)}\n")
     return exit_code

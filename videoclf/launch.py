@@ -29,6 +29,7 @@ from typing import Any
 from videoclf import errors
 from videoclf.errors import ConfigError, DataError, StorageError, VideoclfError, WorkerError
 from videoclf.outer_launcher import Place, find_place
+from videoclf.secrets import as_variables
 
 #: Variables of an outer launcher, which the ranks must not inherit.
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK")
@@ -189,6 +190,7 @@ def start(
     began: float,
     resume_from: Path | None = None,
     place: Place | None = None,
+    secrets: Mapping[tuple[str | int, ...], str] | None = None,
 ) -> None:
     """Run all ranks of this process to their end.
 
@@ -200,6 +202,7 @@ def start(
             from here.
         resume_from: the run's checkpoint to go on from.
         place: where another launcher has started a process a rank; this one starts its own only.
+        secrets: of the config, which its file does not hold.
 
     Raises:
         VideoclfError: what the first rank that failed said, or `WorkerError` where it died.
@@ -215,7 +218,8 @@ def start(
     previous = {number: signal.signal(number, remember) for number in handled}
     numbers = range(ranks) if place is None else [place.rank]
     variables = _variables(folder, ranks) if place is None else [place.environment]
-    processes = [_start_rank(command, own, began) for own in variables]
+    hidden = as_variables(secrets or {})
+    processes = [_start_rank(command, {**own, **hidden}, began) for own in variables]
     try:
         order = _watch(processes, received)
     finally:

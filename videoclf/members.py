@@ -13,9 +13,10 @@ from typing import Any
 
 from videoclf import launch
 from videoclf.build import build
-from videoclf.config import prepare, task_overrides, write_config
+from videoclf.config import plain, prepare, task_overrides, write_config
 from videoclf.config_from_checkpoint import align_classes, compose_member
 from videoclf.evaluation.ensemble import Ensemble
+from videoclf.secrets import find_secrets
 
 #: Overrides that concern the ensemble as a whole.
 _OWN = ("ensemble", "members", "checkpoint_file", "run_dir", "name", "subset")
@@ -58,5 +59,6 @@ def evaluate_members(
             member = compose_member(checkpoint, [*overrides, f"subset={subset}"])
             prepared = prepare(member, place, ranks=ranks, subsets=(subset,))
             write_config(align_classes(prepared), place)
-            launch.start(place, "evaluate", ranks=ranks, began=began)
+            secrets = find_secrets(plain(member))
+            launch.start(place, "evaluate", ranks=ranks, began=began, secrets=secrets)
     return done

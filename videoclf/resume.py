@@ -8,7 +8,7 @@ begins, so that only settings which do not change it may be given again.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
 from videoclf.errors import CheckpointError, ConfigError, DataError
 from videoclf.outer_launcher import Place, agreed
+from videoclf.reports.redaction import redact
+from videoclf.secrets import find_secrets, hidden_keys
 from videoclf.trials import few_videos
 
 #: Settings that may be given beside `resume`: they change where and how fast, not what.
@@ -33,6 +35,7 @@ CHANGEABLE = (
     "data.seconds_per_file",
     "trainer.accelerator",
     "trainer.devices",
+    "trusted_packages",
 )
 
 
@@ -53,8 +56,10 @@ def resume(
     """
     folder = folder.absolute()
     config = read_run(folder)
-    check_changes(changes)
-    ranks = launch.count_ranks(changed_config(config, folder, changes)["trainer"], place)
+    check_changes(changes, hidden=hidden_keys(config))
+    check_trust(config, changes)
+    whole = changed_config(config, folder, changes)
+    ranks = launch.count_ranks(whole["trainer"], place)
 
     def prepare_to_go_on() -> dict[str, str]:
         if is_finished(folder):
@@ -66,7 +71,15 @@ def resume(
         checkpoint = agreed(place, prepare_to_go_on)["checkpoint"]
         if checkpoint != "finished":
             at = Path(checkpoint) if checkpoint else None
-            launch.start(folder, "train", ranks=ranks, began=began, resume_from=at, place=place)
+            launch.start(
+                folder,
+                "train",
+                ranks=ranks,
+                began=began,
+                resume_from=at,
+                place=place,
+                secrets=find_secrets(whole),
+            )
 
 
 def _write_changes(
@@ -78,7 +91,7 @@ def _write_changes(
     changed["data"]["batch_size"] = share_of_batch(config, ranks)
     find_data(changed, moved="data.root" in changes)
     with atomic_write(folder / "config.yaml") as temporary:
-        text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.safe_dump(redact(changed), sort_keys=False, allow_unicode=True, width=100)
         temporary.write_text(text, encoding="utf-8")
     where = "the beginning; there is no checkpoint yet"
     if checkpoint is not None:
@@ -114,18 +127,43 @@ def is_finished(folder: Path) -> bool:
     return all((folder / name).is_file() for name in ("results.json", "report.html"))
 
 
-def check_changes(changes: Mapping[str, Any]) -> None:
+def check_changes(changes: Mapping[str, Any], *, hidden: Sequence[str] = ()) -> None:
     """Refuse what would make another run of it.
 
+    Args:
+        changes: by key.
+        hidden: keys of secrets, which the run's own config does not hold.
+
     Raises:
-        ConfigError: such a setting; its text names the key.
+        ConfigError: such a setting, or a secret is not given; the text names the key.
     """
+    for key in hidden:
+        if key not in changes:
+            raise ConfigError(
+                f"{key} is hidden in the run's config.yaml; give it again beside resume: {key}=..."
+            )
     for key in changes:
-        if key not in CHANGEABLE:
+        if key not in (*CHANGEABLE, *hidden):
             raise ConfigError(
                 f"{key} cannot be set beside resume: a run goes on with its own settings"
                 f"{nearest(key, CHANGEABLE)}; leave it out, or start a new run"
             )
+
+
+def check_trust(config: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Let a run folder, which may be somebody else's, not say itself which packages are trusted.
+
+    Raises:
+        ConfigError: it names some, and the command does not.
+    """
+    named = config.get("trusted_packages") or []
+    again = changes.get("trusted_packages") or []
+    missing = [package for package in named if package not in again]
+    if missing:
+        raise ConfigError(
+            f"the run was started with trusted_packages=[{','.join(map(str, named))}], whose code "
+            "going on would run; if you trust them, give that again beside resume"
+        )
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -159,8 +197,11 @@ def changed_config(
     """Return the config with the changes, and with the folder's name where it was moved."""
     changed: dict[str, Any] = _replaced(config, old=config["run_dir"], new=str(folder))
     for key, value in changes.items():
-        group, _, name = key.partition(".")
-        changed[group][name] = value
+        *groups, name = key.split(".")
+        node = changed
+        for group in groups:
+            node = node[group]
+        node[name] = value
     changed["data"]["root"] = str(Path(changed["data"]["root"]).absolute())
     return changed
 

@@ -36,6 +36,7 @@ from videoclf.evaluation.stored import evaluate_stored
 from videoclf.launch import error_file
 from videoclf.parent import die_with_parent
 from videoclf.reports.writer import write_results
+from videoclf.secrets import reveal
 from videoclf.stop_signals import Stopped, StopSignals
 from videoclf.trials import end_dry_run
 
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(kind: str, folder: Path, resume_from: Path | None, stop: StopSignals) -> None:
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config = reveal(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     began = float(os.environ.get("VIDEOCLF_BEGAN", time.time()))
     if kind == "ensemble":
         join_members(config, folder, began)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videoclf.errors import ConfigError
+from videoclf.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,12 +30,13 @@ def compose_checkpoint(checkpoint: Path, overrides: Sequence[str]) -> DictConfig
 
     from videoclf import checkpoint_file
     from videoclf.cli.composing import compose_evaluate
+    from videoclf.config import literal
 
     classes = checkpoint_file.describe(checkpoint)["classes"]
     quoted = str(checkpoint).replace("\\", "\\\\").replace('"', '\\"')
     config = compose_evaluate([*overrides, f'checkpoint="{quoted}"'])
     OmegaConf.update(config, "data.num_classes", len(classes))
-    OmegaConf.update(config, "data.class_names", list(classes))
+    OmegaConf.update(config, "data.class_names", literal(classes))
     return config
 
 
@@ -44,16 +46,17 @@ def with_own_views(checkpoint: Path, overrides: Sequence[str]) -> list[str]:
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
     """
-    from videoclf import checkpoint_file
+    from videoclf.config_from_checkpoint import read_config
 
     if any(override.startswith("views=") for override in overrides):
         return list(overrides)  # a preset says all of it
-    views: dict[str, Any] = checkpoint_file.describe(checkpoint)["config"].get("views") or {}
+    views: dict[str, Any] = read_config(checkpoint).get("views") or {}
     shown = {key: value for key, value in views.items() if isinstance(value, int | str)}
-    return [
-        *(f"views.{key}={value}" for key, value in shown.items() if key != "_target_"),
-        *overrides,
-    ]
+    own = [f"views.{key}={value}" for key, value in shown.items() if key != "_target_"]
+    for setting in own:  # goes through Hydra's grammar, where some characters do things
+        if not re.fullmatch(r"views\.\w+=[\w.+-]*", setting):
+            raise CheckpointError(f"{checkpoint} has {setting}, which no run writes; not loaded")
+    return [*own, *overrides]
 
 
 def check_classifies(

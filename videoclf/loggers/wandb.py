@@ -9,6 +9,8 @@ import wandb
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
+from videoclf.reports.redaction import redact_text
+
 
 class Wandb(WandbLogger):
     """Log to W&B; `wandb sync <folder>/wandb/offline-...` uploads an offline run later.
@@ -31,7 +33,7 @@ class Wandb(WandbLogger):
         os.environ.setdefault("WANDB_CONSOLE", "off")
         settings = wandb.Settings(init_timeout=10, console="off", silent=True)
         super().__init__(
-            name=run_name,
+            name=redact_text(run_name),
             save_dir=folder,
             project=project,
             offline=mode == "offline",

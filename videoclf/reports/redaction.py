@@ -1,14 +1,17 @@
 """Keep keys and tokens out of whatever a run leaves behind: results, summary, report.
 
 A user may pass a key as an override (`logger.api_key=...`) or in a URL. Its name stays readable,
-its value does not. Numbers and booleans stay, since `num_tokens: 196` is no secret.
+its value does not. Numbers and booleans stay, since `num_tokens: 196` is no secret. The values of
+environment variables with secret names (`WANDB_API_KEY`) are hidden wherever they stand.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 HIDDEN = "(hidden)"
@@ -19,6 +22,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _URL_LOGIN = re.compile(r"(://)[^/\s@]+@")
+_SHORTEST = 8  # characters of a variable's value; shorter ones would hide ordinary words
 _HARMLESS_VALUE = re.compile(r"[-+]?[0-9.]+(?:e[-+]?\d+)?|true|false|null|none", re.IGNORECASE)
 
 
@@ -29,8 +33,25 @@ def redact(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [redact(item) for item in value]
     if isinstance(value, str):
-        return _URL_LOGIN.sub(rf"\1{HIDDEN}@", value)
+        return redact_text(value)
     return value
+
+
+def redact_text(text: str) -> str:
+    """Return a text without logins in addresses, and without secrets of the environment."""
+    for name, secret in os.environ.items():
+        if secret in text and _SECRET_NAME.search(name) and _looks_secret(secret):
+            text = text.replace(secret, HIDDEN)
+    return _URL_LOGIN.sub(rf"\1{HIDDEN}@", text)
+
+
+def _looks_secret(value: str) -> bool:
+    """Whether the value of a variable with a secret name is one; SSH_AUTH_SOCK holds a path."""
+    return (
+        len(value) >= _SHORTEST
+        and not _HARMLESS_VALUE.fullmatch(value)
+        and not Path(value).exists()
+    )
 
 
 def _redact_item(name: str, value: Any) -> Any:
