@@ -2,6 +2,7 @@
 
 python evaluate.py checkpoint=runs/x/checkpoints/best.ckpt [views.num_clips=10 views.num_crops=3]
 python evaluate.py 'checkpoint=[rgb.ckpt,flow.ckpt]' 'ensemble.weights=[1,1.5]'
+python evaluate.py model.weights=torchvision:R3D_18/KINETICS400_V1 data=kinetics400 ...
 python evaluate.py predictions=runs/x/predictions.parquet
 """
 
@@ -26,9 +27,11 @@ from videoclf.config import (
     plain,
     prepare,
     run_entry_point,
+    spelled_out,
     write_config,
 )
 from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options
+from videoclf.config_from_weights import align_to_weights, keys_of, offer_weights_settings
 from videoclf.errors import ConfigError
 from videoclf.members import evaluate_members
 from videoclf.outer_launcher import agreed, find_place
@@ -49,7 +52,7 @@ def evaluate(config: DictConfig) -> None:
     def make_folder() -> dict[str, str]:
         with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
             own = prepare(config, folder, ranks=ranks, place=place, subsets=(config.subset,))
-            prepared.update(align_classes(own))
+            prepared.update(align_to_weights(own) if config.weights else align_classes(own))
             write_config(prepared, folder)
         return {"folder": str(folder)}
 
@@ -78,7 +81,9 @@ def main() -> None:
     if any(text.startswith("predictions=") for text in sys.argv[1:]):
         evaluate_stored()
         return
-    sys.argv = offer_checkpoint_options(sys.argv)
+    sys.argv = offer_weights_settings(spelled_out(sys.argv))
+    if "weights" not in keys_of(sys.argv):
+        sys.argv = offer_checkpoint_options(sys.argv)
     evaluate()
 
 

@@ -29,6 +29,7 @@ from videoclf.config import (
     spelled_out,
     write_config,
 )
+from videoclf.config_from_weights import offer_weights_settings
 from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import resume
@@ -60,8 +61,8 @@ def train(config: DictConfig) -> None:
 
 
 def main() -> None:
-    """Compose, with `model.weights=` as what it stands for."""
-    sys.argv = spelled_out(sys.argv)
+    """Compose, with `model.weights=` as what it stands for, and its card's settings."""
+    sys.argv = offer_weights_settings(spelled_out(sys.argv))
     train()
 
 

@@ -144,14 +144,28 @@ def align_classes(config: dict[str, Any]) -> dict[str, Any]:
     for group, option in trained["config"]["choices"].items():
         if config["choices"].get(group) in (None, "checkpoint"):
             config["choices"][group] = option
+    return with_classes(config, known, of=config["checkpoint_file"])
+
+
+def with_classes(config: dict[str, Any], known: Sequence[str], *, of: str) -> dict[str, Any]:
+    """Bring the data's labels into the classes that a network knows.
+
+    Args:
+        config: prepared.
+        known: in the order of its head.
+        of: whose they are, for the error.
+
+    Raises:
+        CheckpointError: the data have others.
+    """
+    known = list(known)
     manifest = Manifest.open(config["manifest"]["path"])
     if list(manifest.class_names) == known:
         return config
     unknown = [name for name in manifest.class_names if name not in known]
     if unknown:
-        path = config["checkpoint_file"]
         raise CheckpointError(
-            f"{path} knows {len(known)} classes ({', '.join(known[:5])}, ...), but not "
+            f"{of} knows {len(known)} classes ({', '.join(known[:5])}, ...), but not "
             f"{', '.join(unknown[:5])} of the data; evaluate it on data with its own classes"
         )
     aligned = _relabelled(manifest, known)

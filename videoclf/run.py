@@ -39,6 +39,7 @@ from videoclf.reports.writer import write_results
 from videoclf.secrets import reveal
 from videoclf.stop_signals import Stopped, StopSignals
 from videoclf.trials import end_dry_run
+from videoclf.weights.loading import load_entry
 
 #: Warnings of others that tell our users nothing, each by its exact beginning and with the reason.
 QUIET = (
@@ -143,7 +144,11 @@ def train(
 
 def test(config: Mapping[str, Any], folder: Path, parts: Parts, began: float) -> None:
     """Evaluate a checkpoint by the config's views, then report."""
-    load_model(Path(config["checkpoint_file"]), parts.task.model)
+    if config.get("weights"):
+        classes = config["data"]["class_names"]
+        load_entry(config["weights"], parts.task.model, class_names=classes, whole=True)
+    else:
+        load_model(Path(config["checkpoint_file"]), parts.task.model)
     inference: Inference = build(config["inference"], name="inference")
     evaluation = evaluate(
         parts.trainer, parts.task, parts.datamodule, config["subset"], inference=inference

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from videoclf.errors import CheckpointError
-from videoclf.weights.reading import check_hash, read_tensors, sha256_of
+from videoclf.weights.hashes import check_hash, sha256_of
+from videoclf.weights.reading import read_tensors
 
 
 class Poison:

@@ -26,6 +26,7 @@ from videoclf.readers.content import HashCheck, check_content
 from videoclf.readers.span import frame_span
 from videoclf.samplers import Sampler
 from videoclf.transforms.clip import ClipTransform
+from videoclf.transforms.resizing import resize_frames
 from videoclf.types import Batch, ClipShape, Record, Sample, SampleKey, Unreadable
 
 if TYPE_CHECKING:
@@ -164,10 +165,25 @@ class VideoDataset(Dataset[Sample | Unreadable]):
         )
         distinct, rows = _distinct(indices + first)
         short_side, edge = views.sizes(self.transform.resize_pixels, self.transform.crop_pixels)
-        decoded = footage.frames(distinct, short_side=short_side)
+        by_decoder = views.resizing == "decoder"
+        decoded = footage.frames(distinct, short_side=short_side if by_decoder else None)
+        if not by_decoder:
+            decoded = {
+                modality: resize_frames(
+                    frames,
+                    resizing=views.resizing,
+                    short_side=short_side,
+                    size=views.size_pixels,
+                )
+                for modality, frames in decoded.items()
+            }
         crops = {
             modality: self.transform.view_crops(
-                decoded[modality], views.num_crops, modality, crop_pixels=edge
+                decoded[modality],
+                views.num_crops,
+                modality,
+                crop_pixels=edge,
+                even_centre=not by_decoder,
             )
             for modality in self.modalities
         }

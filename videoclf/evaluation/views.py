@@ -16,6 +16,7 @@ from videoclf.samplers.positions import POSITIONS, Positions
 
 AVERAGES = ("probabilities", "logits", "max", "top_k")
 ACTIVATIONS = ("softmax", "sigmoid")
+RESIZING = ("decoder", "bilinear", "bilinear_antialias")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,9 @@ class Views:
             clips, `centres` of segments.
         short_side_pixels: that videos are decoded at for the test; None is the transform's.
         crop_pixels: edge of a test crop; None is the transform's.
+        resizing: who makes the pictures smaller: `decoder`, or as torchvision does, `bilinear` or
+            `bilinear_antialias`; see `videoclf.transforms.resizing`.
+        size_pixels: (height, width) that they become, aspect not kept; None keeps it.
         keep: store the probabilities of every view beside their average.
 
     Raises:
@@ -49,6 +53,8 @@ class Views:
     positions: Positions | None = None
     short_side_pixels: int | None = None
     crop_pixels: int | None = None
+    resizing: Literal["decoder", "bilinear", "bilinear_antialias"] = "decoder"
+    size_pixels: tuple[int, int] | None = None
     keep: bool = False
 
     def __post_init__(self) -> None:
@@ -63,12 +69,20 @@ class Views:
         for name, value, valid in (
             ("average", self.average, AVERAGES),
             ("activation", self.activation, ACTIVATIONS),
+            ("resizing", self.resizing, RESIZING),
         ):
             if value not in valid:
                 raise ValueError(f"views.{name}={value!r} must be one of {', '.join(valid)}")
         if self.average == "top_k" and not 1 <= self.top_k <= self.num_views:
             raise ValueError(
                 f"views.top_k={self.top_k} must be from 1 to the {self.num_views} views of a video"
+            )
+        if self.size_pixels is not None and (
+            self.resizing == "decoder" or len(self.size_pixels) != 2 or min(self.size_pixels) < 1
+        ):
+            raise ValueError(
+                f"views.size_pixels={self.size_pixels} must be a height and a width, and goes with "
+                "views.resizing=bilinear or bilinear_antialias"
             )
         for name, pixels in (
             ("short_side_pixels", self.short_side_pixels),
@@ -122,6 +136,7 @@ class Views:
             ConfigError: the crop is larger than the short side.
         """
         short_side = self.short_side_pixels or resize_pixels
+        short_side = min(self.size_pixels) if self.size_pixels else short_side
         crop = self.crop_pixels or crop_pixels
         if crop > short_side:
             raise ConfigError(

@@ -204,6 +204,8 @@ class ClipTransform:
         num_crops: int,
         modality: str = "rgb",
         crop_pixels: int | None = None,
+        *,
+        even_centre: bool = False,
     ) -> list[np.ndarray]:
         """Cut the crops of the test protocol; 10 are five, then the mirrors of the five.
 
@@ -212,13 +214,15 @@ class ClipTransform:
             num_crops: 1, 3, 5 or 10; see `view_boxes`.
             modality: what the frames are; mirrored flow changes the sign of x.
             crop_pixels: edge of a crop; the training's if not given.
+            even_centre: see `view_boxes`.
 
         Returns:
             One uint8 (N, crop_pixels, crop_pixels, C) a crop, in the order of `view_boxes`.
         """
         self.check_crops(num_crops)
         height, width = frames.shape[1:3]
-        boxes = view_boxes(height, width, crop_pixels or self.crop_pixels, num_crops)
+        edge = crop_pixels or self.crop_pixels
+        boxes = view_boxes(height, width, edge, num_crops, even_centre=even_centre)
         crops = [frames[:, y : y + h, x : x + w] for y, x, h, w in boxes]
         if num_crops < 10:
             return crops

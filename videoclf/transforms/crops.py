@@ -60,7 +60,9 @@ def largest_centre_square(height: int, width: int) -> Box:
     return Box((height - edge) // 2, (width - edge) // 2, edge, edge)
 
 
-def view_boxes(height: int, width: int, edge: int, num_crops: int) -> list[Box]:
+def view_boxes(
+    height: int, width: int, edge: int, num_crops: int, *, even_centre: bool = False
+) -> list[Box]:
     """Place the square crops of the test protocol.
 
     Args:
@@ -69,6 +71,8 @@ def view_boxes(height: int, width: int, edge: int, num_crops: int) -> list[Box]:
         edge: of a crop, in pixels.
         num_crops: 1 in the centre; 3 along the longer side; 5 top left, top right, bottom left,
             bottom right, centre; 10 are those five and their mirrors, which lie in the same boxes.
+        even_centre: half a pixel in the middle is rounded to the even one, as torchvision does,
+            instead of down.
 
     Raises:
         ValueError: a frame smaller than the crop, or another number of crops.
@@ -79,6 +83,8 @@ def view_boxes(height: int, width: int, edge: int, num_crops: int) -> list[Box]:
         raise ValueError(f"a frame of {width}x{height} has no crop of {edge} pixels")
     bottom, right = height - edge, width - edge
     centre = (bottom // 2, right // 2)
+    if even_centre:
+        centre = (round(bottom / 2), round(right / 2))
     corners = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
     if num_crops == 1:
         places = [centre]

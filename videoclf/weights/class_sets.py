@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torchvision.models.video import R3D_18_Weights
-
 
 def class_names_of(class_set: str | None) -> tuple[str, ...]:
     """Return a data set's class names; none where they are not at hand.
@@ -11,5 +9,7 @@ def class_names_of(class_set: str | None) -> tuple[str, ...]:
     Kinetics-400's are torchvision's: sorted by name, as every peer sorts them.
     """
     if class_set == "kinetics400":
+        from torchvision.models.video import R3D_18_Weights  # brings torch along
+
         return tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"])
     return ()

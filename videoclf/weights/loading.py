@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from videoclf.errors import CheckpointError
-from videoclf.init_from import HEAD
+from videoclf.init_from import ENCODER, HEAD, branches, is_pretraining
 from videoclf.weights.card import UNKNOWN_LAYOUT, Card
+from videoclf.weights.hashes import check_hash
 from videoclf.weights.heads import check_against_card, flat_head, load_head
+from videoclf.weights.images import load_images
 from videoclf.weights.key_maps import Translate, Weights, layouts_of
 from videoclf.weights.matching import match, turn_colours
-from videoclf.weights.reading import check_hash, read_tensors
+from videoclf.weights.reading import read_tensors
 from videoclf.weights.sources import parse, source_of
 
 ALLOW = "weights_allow_unmatched"
@@ -27,6 +29,7 @@ def load_entry(
     *,
     class_names: Sequence[str],
     allow_unmatched: bool = False,
+    whole: bool = False,
 ) -> str:
     """Load `<scheme>:<entry>` into a model; return a sentence that says what came from it.
 
@@ -36,6 +39,7 @@ def load_entry(
         class_names: of its head's rows; rows of the entry's head follow them by name, new classes
             stay as they were drawn.
         allow_unmatched: load what fits, and name the rest instead of refusing.
+        whole: every class has to come from the entry, for it is not trained further.
 
     Raises:
         ConfigError: no such source or entry.
@@ -45,7 +49,14 @@ def load_entry(
     source = source_of(parsed)
     card, path = source.card(parsed), source.fetch(parsed)
     check_hash(path, card.sha256)
-    return load_file(path, card, model, class_names=class_names, allow_unmatched=allow_unmatched)
+    return load_file(
+        path,
+        card,
+        model,
+        class_names=class_names,
+        allow_unmatched=allow_unmatched,
+        whole=whole,
+    )
 
 
 def load_file(
@@ -55,10 +66,50 @@ def load_file(
     *,
     class_names: Sequence[str],
     allow_unmatched: bool = False,
+    whole: bool = False,
 ) -> str:
     """Load a file that a card describes; as `load_entry`."""
-    found = under_our_names(read_tensors(path), card, model)
+    tensors = read_tensors(path)
+    if card.layout == "timm":
+        taken, rows, said = load_images(tensors, card, model), 0, ""
+    else:
+        found = under_our_names(tensors, card, model)
+        taken, rows, said = _load(
+            found, path, card, model, class_names, allow_unmatched=allow_unmatched
+        )
+    if whole and rows < len(class_names):
+        raise CheckpointError(
+            f"{card.name} has {rows} of the {len(class_names)} classes, and there is no training "
+            "to learn the others; evaluate it on data whose classes it knows, or train it first"
+        )
+    return (
+        f"weights of {card.name}: {taken} tensors and {rows} of {len(class_names)} classes by name"
+        f"{said}"
+    )
+
+
+def _load(
+    found: Weights,
+    path: Path,
+    card: Card,
+    model: nn.Module,
+    class_names: Sequence[str],
+    *,
+    allow_unmatched: bool,
+) -> tuple[int, int, str]:
+    """Load tensors under our names; return how many, how many classes, and what else to say."""
     check_against_card(found, card)
+    said = ""
+    own = model.state_dict()
+    if is_pretraining(found, own):
+        behind = [name for name in found if not name.startswith(ENCODER)]
+        new = [name for name in own if not name.startswith(ENCODER)]
+        said = (
+            f"; as expected after pretraining, left behind: {', '.join(branches(behind, new))}; "
+            f"new: {', '.join(branches(new, behind))}"
+        )
+        found = {name: value for name, value in found.items() if name.startswith(ENCODER)}
+        found |= {name: own[name] for name in new}
     matched = match(found, model)
     unmatched = [*matched.unmatched, *_head_width(found, model)]
     if unmatched and not allow_unmatched:
@@ -70,12 +121,9 @@ def load_file(
     rows = 0
     if not _head_width(found, model):
         rows = load_head(found, model, class_names=class_names, trained_names=card.classes)
-    adapted = f"; adapted: {', '.join(matched.adapted)}" if matched.adapted else ""
-    left = f"; unmatched: {'; '.join(unmatched)}" if unmatched else ""
-    return (
-        f"weights of {card.name}: {len(matched.tensors)} tensors and {rows} of "
-        f"{len(class_names)} classes by name{adapted}{left}"
-    )
+    said += f"; adapted: {', '.join(matched.adapted)}" if matched.adapted else ""
+    said += f"; unmatched: {'; '.join(unmatched)}" if unmatched else ""
+    return len(matched.tensors), rows, said
 
 
 def under_our_names(weights: Weights, card: Card, model: nn.Module) -> dict[str, torch.Tensor]:

@@ -7,7 +7,6 @@ would be to run whatever its author put there.
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,28 +67,3 @@ def _named_tensors(content: Any, path: Path) -> dict[str, torch.Tensor]:
         )
     wrapped = all(str(name).startswith(WRAPPED) for name in content)
     return {str(k).removeprefix(WRAPPED if wrapped else ""): v for k, v in content.items()}
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def check_hash(path: Path, expected: str | None) -> None:
-    """Hold a file against a hash, or the beginning of one.
-
-    Raises:
-        CheckpointError: it differs.
-    """
-    if expected is None:
-        return
-    found = sha256_of(path)
-    if not found.startswith(expected.lower()):
-        raise CheckpointError(
-            f"{path} has the SHA-256 {found[:16]}..., and its publisher says {expected[:16]}...; "
-            "delete it and fetch it again"
-        )

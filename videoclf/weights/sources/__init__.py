@@ -24,6 +24,8 @@ from videoclf.weights.card import Card
 #: Scheme -> its module here.
 SOURCES = {
     "torchvision": "torchvision_source",
+    "timm": "timm_source",
+    "hf": "transformers_source",
     "pytorchvideo": "carded_source",
     "pyslowfast": "carded_source",
     "mmaction": "carded_source",

@@ -14,7 +14,6 @@ from videoclf.errors import CheckpointError, ConfigError
 from videoclf.weights.card import Card, read_card
 from videoclf.weights.class_sets import class_names_of
 from videoclf.weights.sources import Name
-from videoclf.weights.sources.torch_hub import from_torch_hub
 
 CARDS = Path(__file__).parents[1] / "cards"
 
@@ -50,4 +49,6 @@ def fetch(name: Name) -> Path:
         raise CheckpointError(
             f"the card of {name} names no file; fetch it, and give it as file:<its path>"
         )
+    from videoclf.weights.sources.torch_hub import from_torch_hub  # brings torch along
+
     return from_torch_hub(name, url)
