@@ -25,8 +25,11 @@ demo: setup ## train, evaluate and report on the embedded data (under 3 minutes 
 test: setup ## the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)
 
-test-all: setup ## the tests, the slow ones, and those that need transformers or peft
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lora,transformers]'
+# MMAction2 without what it requires: an OpenCV that would overwrite ours
+test-all: setup ## the tests, the slow ones, and those that need transformers, peft or other zoos' code
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lora,peers,transformers]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
+		mmaction2 mmcv-lite mmengine addict yapf termcolor
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) -m ''
 
 fuzz: setup ## read 1,000 altered videos, in under a minute; FUZZ="--reader decord --files 10000"

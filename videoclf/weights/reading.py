@@ -33,6 +33,13 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}; give the path of a file")
+    if path.suffix == ".pkl":
+        raise CheckpointError(
+            f"{path} is a pickle, such as the Caffe2 files of PySlowFast's model zoo; to read it "
+            "would be to run what it holds; take PyTorchVideo's file of the same network, or let "
+            "PySlowFast load it where nothing is at stake (TRAIN.CHECKPOINT_TYPE caffe2) and save "
+            "it as .pyth"
+        )
     try:
         content: Any = (
             load_file(path)
