@@ -4,6 +4,7 @@ python evaluate.py checkpoint=runs/x/checkpoints/best.ckpt [views.num_clips=10 v
 python evaluate.py 'checkpoint=[rgb.ckpt,flow.ckpt]' 'ensemble.weights=[1,1.5]'
 python evaluate.py model.weights=torchvision:R3D_18/KINETICS400_V1 data=kinetics400 ...
 python evaluate.py predictions=runs/x/predictions.parquet
+python evaluate.py 'predictions=[runs/x,runs/y]' ensemble.fusion=vote
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from videoclf.config import (
     prepare,
     run_entry_point,
     spelled_out,
+    task_overrides,
     write_config,
 )
-from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options
+from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options, refuse_ensemble
 from videoclf.config_from_weights import align_to_weights, keys_of, offer_weights_settings
 from videoclf.errors import ConfigError
 from videoclf.members import evaluate_members
@@ -71,6 +73,8 @@ def evaluate_stored(config: DictConfig) -> None:
     """One job without a model: every metric and the report from stored predictions."""
     began = time.time()
     settings = {**plain(config), "command": command_line()}
+    if isinstance(settings["predictions"], str):
+        refuse_ensemble(task_overrides(), "predictions", "'predictions=[runs/a,runs/b]'")
     with launch.run_folder(config.run_dir, config.name) as folder:
         write_config(settings, folder)
     launch.start(folder, "predictions", ranks=1, began=began)

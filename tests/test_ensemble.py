@@ -61,8 +61,9 @@ def test_a_fitted_fusion_says_what_it_was_fitted_on(checkpoints, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["ensemble.weights=[1]"], 2, "ensemble.weights has 1 value(s) for 2 checkpoints"),
-        (["ensemble.fusion=vote"], 2, "ensemble.fusion='vote' must be one of average"),
+        (["ensemble.weights=[1]"], 2, "ensemble.weights has 1 value(s) for 2 members"),
+        (["ensemble.fusion=sum"], 2, "ensemble.fusion='sum' must be one of average"),
+        (["ensemble.weights=fit", "subset=val"], 2, "is the subset that is scored"),
         (["ensemble.weigths=[1,2]"], 2, "did you mean 'ensemble.weights'?"),
     ],
 )

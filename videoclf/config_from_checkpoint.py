@@ -47,7 +47,7 @@ def offer_checkpoint_options(arguments: list[str]) -> list[str]:
         if len(named_paths) > 1:
             members = [f"members=[{','.join(map(_quoted, named_paths))}]"]
         else:
-            _refuse_ensemble(arguments)
+            refuse_ensemble(arguments, "checkpoints", "'checkpoint=[a.ckpt,b.ckpt]'")
         config = literal(_with_interpolations(read_config(Path(named_paths[0]))))
         flags, arguments = flags[-1:], [text for text in arguments if text not in flags[:-1]]
     elif not any(text in ("-h", "--help", "--hydra-help") for text in arguments):
@@ -112,17 +112,20 @@ def _quoted(path: str) -> str:
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _refuse_ensemble(arguments: Sequence[str]) -> None:
-    """Refuse settings of an ensemble where there is one checkpoint.
+def refuse_ensemble(arguments: Sequence[str], what: str, instead: str) -> None:
+    """Refuse settings of an ensemble where there is one checkpoint, or one of what else it joins.
+
+    Args:
+        arguments: overrides as typed.
+        what: `checkpoints`, or the like.
+        instead: how several are named.
 
     Raises:
         ConfigError: there are some.
     """
     for text in arguments:
         if text.lstrip("+~").startswith(("ensemble.", "ensemble=")):
-            raise ConfigError(
-                f"{text} is for several checkpoints; name them as 'checkpoint=[a.ckpt,b.ckpt]'"
-            )
+            raise ConfigError(f"{text} is for several {what}; name them as {instead}")
 
 
 def _with_interpolations(config: dict[str, Any]) -> dict[str, Any]:

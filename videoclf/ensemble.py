@@ -6,7 +6,7 @@ The members have been evaluated one by one (`videoclf.members`).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ def join_members(config: Mapping[str, Any], folder: Path, began: float) -> None:
     folders = {
         subset: [Path(name) for name in names] for subset, names in config["member_folders"].items()
     }
-    evaluation = evaluate_joined(
+    evaluation, findings = evaluate_joined(
         ensemble,
         folders[config["subset"]],
-        folders[ensemble.fit_subset] if ensemble.fusion != "average" else (),
+        folders[ensemble.fit_subset] if ensemble.fitted else (),
         manifest=manifest,
         subset=config["subset"],
         views_name=build(config["views"], name="views").name,
@@ -40,4 +40,11 @@ def join_members(config: Mapping[str, Any], folder: Path, began: float) -> None:
         device=f"stored predictions of {len(config['members'])} checkpoints",
         timing={"wall_seconds": time.time() - began, "evaluate_seconds": evaluation.seconds},
         unreadable=evaluation.scores.unreadable,
+        ensemble=name_members(findings, config["members"]),
     )
+
+
+def name_members(findings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return what was found, each member called by its checkpoint."""
+    rows = [{**row, "name": name} for row, name in zip(findings["members"], names, strict=True)]
+    return {**findings, "members": rows}

@@ -42,7 +42,8 @@ def evaluate_members(
     ensemble: Ensemble = build(config["ensemble"], name="ensemble")
     ensemble.check_members(len(config["members"]))
     subsets = [config["subset"]]
-    if ensemble.fusion != "average":
+    ensemble.check_subset(config["subset"])
+    if ensemble.fitted:
         subsets.append(ensemble.fit_subset)
     done: dict[str, list[str]] = {}
     overrides = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoclf.evaluation.fusion import average_scores, fit_fusion
+from videoclf.evaluation.fusion import average_scores, fit_fusion, fit_weights
 
 
 def test_weighted_average_of_probabilities():
@@ -62,3 +62,37 @@ def test_the_fit_is_at_the_minimum():
     shares = torch.bincount(labels, minlength=4) / 60
     torch.testing.assert_close(fused(members).mean(0), shares, atol=2e-3, rtol=0)
     assert inputs.shape == (60, 8)
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_fitted_weights_are_the_likeliest(average):
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, 4, 500)
+    members = []
+    for strength in (1.0, 2.0):
+        scores = generator.normal(size=(500, 4))
+        scores[np.arange(500), labels] += strength
+        members.append(torch.tensor(2 * strength * scores).softmax(-1))  # twice too sure
+    found = fit_weights(members, torch.tensor(labels), average=average)
+    assert sum(found) == pytest.approx(1)
+
+    def loss(weight):
+        first, second = (member.numpy() for member in members)
+        if average == "logits":
+            mixed = first**weight * second ** (1 - weight)
+            mixed /= mixed.sum(1, keepdims=True)
+        else:
+            mixed = weight * first + (1 - weight) * second
+        return -np.log(mixed[np.arange(500), labels]).mean()
+
+    grid = np.linspace(0, 1, 1001)
+    best = grid[np.argmin([loss(weight) for weight in grid])]
+    assert found[0] == pytest.approx(best, abs=2e-3)
+    assert 0.1 < best < 0.9
+
+
+def test_a_useless_member_fades():
+    labels = torch.arange(40) % 4
+    known = torch.nn.functional.one_hot(labels, 4) * 0.6 + 0.1
+    lost = known.roll(1, 0)
+    assert fit_weights([known, lost], labels)[0] > 0.999

@@ -48,6 +48,42 @@ def average_scores(
     return torch.einsum("m,mnk->nk", share, stacked).float()
 
 
+def fit_weights(
+    members: Sequence[torch.Tensor],
+    labels: torch.Tensor,
+    *,
+    average: Literal["probabilities", "logits"] = "probabilities",
+) -> tuple[float, ...]:
+    """Find the weights of the average that make the true classes likeliest.
+
+    Minimises the mean of -log(average of the true class) over weights that are at least 0 and sum
+    to 1. Of probabilities this is convex; the weights move as softmax of free numbers, so that a
+    member may fade to nearly 0.
+
+    Args:
+        members: float (N, K) each, rows summing to 1.
+        labels: int64 (N,).
+        average: as of `average_scores`.
+    """
+    logarithms = torch.stack([m.double().clamp_min(_SMALLEST).log() for m in members])  # (M, N, K)
+    own = logarithms.gather(2, labels.expand(len(members), -1)[..., None])[..., 0]  # (M, N)
+    free = torch.zeros(len(members), dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS([free], max_iter=500, line_search_fn="strong_wolfe")
+
+    def objective() -> torch.Tensor:
+        solver.zero_grad()
+        if average == "logits":
+            mean = torch.einsum("m,mnk->nk", free.softmax(0), logarithms)
+            value = F.cross_entropy(mean, labels)
+        else:
+            value = -(free.log_softmax(0)[:, None] + own).logsumexp(0).mean()
+        value.backward()
+        return value
+
+    solver.step(objective)
+    return tuple(free.detach().softmax(0).tolist())
+
+
 def fit_fusion(
     members: Sequence[torch.Tensor],
     labels: torch.Tensor,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from videoclf.data.manifest import Manifest
-from videoclf.errors import ConfigError
 from videoclf.evaluation.ensemble import Ensemble
 from videoclf.evaluation.evaluator import Evaluation
-from videoclf.evaluation.fusion import average_scores, fit_fusion
+from videoclf.evaluation.fuse import Member, fuse
+from videoclf.evaluation.member_costs import member_costs
 from videoclf.evaluation.metrics import calibration_metrics, video_metrics
 from videoclf.evaluation.scores import Scores, ShardScores, join
-from videoclf.reports.predictions import read_predictions
+from videoclf.reports.predictions import Predictions, read_predictions
 from videoclf.reports.results import Results
 from videoclf.types import Unreadable
 
@@ -28,47 +29,31 @@ def evaluate_joined(
     manifest: Manifest,
     subset: str,
     views_name: str,
-) -> Evaluation:
+) -> tuple[Evaluation, dict[str, Any]]:
     """Make the members' predictions one and measure them.
 
     Args:
         ensemble: how.
         members: folders of the members' evaluations of the subset.
-        fit_members: those of their evaluations of `ensemble.fit_subset`; empty for an average.
+        fit_members: those of their evaluations of `ensemble.fit_subset`, where that is fitted.
         manifest: all records.
         subset: what is measured.
         views_name: the members' views, such as `10x3`.
+
+    Returns:
+        The evaluation, and what was found of the members, see `videoclf.evaluation.fuse`.
 
     Raises:
         ConfigError: there is nothing to fit on.
         DataError: a member's predictions cannot be read.
     """
-    scored = [read_scores(folder, manifest, subset) for folder in members]
-    seen = torch.stack([scores.available for scores in scored]).all(0)
-    own = [scores.probabilities[seen] for scores in scored]
-    if ensemble.fusion == "average":
-        fused = average_scores(own, weights=ensemble.weights, average=ensemble.average)
-    else:
-        known = [read_scores(folder, manifest, ensemble.fit_subset) for folder in fit_members]
-        fit = torch.stack([scores.available for scores in known]).all(0)
-        if not bool(fit.any()):
-            raise ConfigError(
-                f"no video of ensemble.fit_subset={ensemble.fit_subset} has predictions of all "
-                "members; choose another subset"
-            )
-        fused = fit_fusion(
-            [scores.probabilities[fit] for scores in known],
-            known[0].labels[fit],
-            fusion=ensemble.fusion,
-            regularization=ensemble.regularization,
-        )(own)
-    unreadable = {record.index: record for scores in scored for record in scores.unreadable}
-    joined = join(
-        [ShardScores(scored[0].rows[seen], fused, tuple(unreadable.values()))],
-        rows=scored[0].rows.numpy(),
-        labels=scored[0].labels.numpy(),
-        num_classes=len(manifest.class_names),
+    fused = fuse(
+        ensemble,
+        [_member(folder) for folder in members],
+        fit_members=[_member(folder) for folder in fit_members],
+        costs=lambda: member_costs(ensemble, members),
     )
+    joined = _scores(fused.predictions, members, manifest, subset)
     num_classes, protocol = len(manifest.class_names), f"{views_name}_{ensemble.name}"
     metrics = video_metrics(joined, num_classes=num_classes, protocol=protocol)
     metrics |= calibration_metrics(joined, num_classes=num_classes, protocol=protocol)
@@ -77,18 +62,22 @@ def evaluate_joined(
         for folder in (*members, *fit_members)
     )
     named = {f"{subset}/{name}": value for name, value in metrics.items()}
-    return Evaluation(subset, joined, named, seconds)
+    return Evaluation(subset, joined, named, seconds), fused.findings
 
 
-def read_scores(folder: Path, manifest: Manifest, subset: str) -> Scores:
-    """Read an evaluation's predictions as scores of a manifest's rows, in its classes.
+def _member(folder: Path) -> Member:
+    """Read a member's predictions; in messages it is called by its folder's name, `1_test`."""
+    return Member(folder.name, read_predictions(folder / "predictions.parquet"))
 
-    Raises:
-        DataError: the predictions cannot be read.
-    """
-    predictions = read_predictions(folder / "predictions.parquet")
+
+def _scores(
+    predictions: Predictions, members: Sequence[Path], manifest: Manifest, subset: str
+) -> Scores:
+    """Return predictions as scores of a manifest's rows, in its classes."""
     reasons = {
-        each["path"]: each["reason"] for each in Results.load(folder / "results.json").missing
+        each["path"]: each["reason"]
+        for folder in members
+        for each in Results.load(folder / "results.json").missing
     }
     rows = manifest.rows(subset).to_numpy(zero_copy_only=False)
     table = manifest.table.take(rows)
@@ -98,6 +87,7 @@ def read_scores(folder: Path, manifest: Manifest, subset: str) -> Scores:
     places = np.array([row_of[key] for key in given], dtype=np.int64)
     order = [predictions.class_names.index(name) for name in manifest.class_names]
     seen = np.asarray(predictions.available, dtype=bool)
+    columns = {"seconds": predictions.seconds, "motion": predictions.motion}
     shard = ShardScores(
         rows=torch.from_numpy(places[seen]),
         probabilities=torch.from_numpy(predictions.probabilities[seen][:, order]),
@@ -105,6 +95,7 @@ def read_scores(folder: Path, manifest: Manifest, subset: str) -> Scores:
             Unreadable(int(place), path, reasons.get(path, "not evaluated"))
             for place, path in zip(places[~seen], np.array(predictions.paths)[~seen], strict=True)
         ),
+        columns={k: torch.from_numpy(v[seen]) for k, v in columns.items() if v is not None},
     )
     labels = np.array([labels[0] for labels in table["labels"].to_pylist()], dtype=np.int64)
     return join([shard], rows=rows, labels=labels, num_classes=len(manifest.class_names))

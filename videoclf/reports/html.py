@@ -20,6 +20,7 @@ from videoclf.reports import wording
 from videoclf.reports.analysis import Mistake
 from videoclf.reports.calibration import calibration, draw
 from videoclf.reports.curves import learning_curves
+from videoclf.reports.ensembles import members_table
 from videoclf.reports.filmstrip import Filmstrip, FrameReader, filmstrip, read_evenly
 from videoclf.reports.findings import (
     arrange_classes,
@@ -85,6 +86,7 @@ def write_report(
             headline=_headline(results),
             tiles=_tiles(results),
             results=results,
+            members=members_table(results.ensemble),
             missing_effect=_missing_effect(results),
             skipped=read_skipped(run_folder / "skipped.jsonl", results),
             curves=learning_curves(read_metrics(run_folder / "metrics.csv")),

@@ -35,6 +35,8 @@ class Results:
         intervals: (low, high) by the name of their metric, where they were estimated.
         missing: `path` and `reason` of each video that was expected and not evaluated.
         views_curve: accuracy by the number of clips, see `videoclf.reports.estimates`.
+        ensemble: of several networks: each one's own top-1, weight and share, see
+            `videoclf.evaluation.fuse`.
     """
 
     metrics: Mapping[str, float]
@@ -48,6 +50,7 @@ class Results:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     missing: tuple[Mapping[str, str], ...] = ()
     views_curve: tuple[Mapping[str, float], ...] = ()
+    ensemble: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in self.metrics.items():

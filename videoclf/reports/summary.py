@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from videoclf.reports import wording
+from videoclf.reports.ensembles import MembersTable, members_table
 from videoclf.reports.results import Results
 
 #: Missing videos named in the terminal; results.json lists them all.
@@ -24,6 +25,12 @@ def print_summary(results: Results, run_folder: Path, console: Console | None = 
     console.print()
     console.print(_metrics_table(results))
     console.print(_counts(results), soft_wrap=True)
+    if members := members_table(results.ensemble):
+        console.print()
+        console.print(_members(members))
+        for sentence in members.sentences:
+            console.print(Text(sentence, style="dim"), soft_wrap=True)
+        console.print()
     if timing := _timing(results):
         console.print(Text(timing, style="dim"), soft_wrap=True)
     console.print()
@@ -44,6 +51,15 @@ def _metrics_table(results: Results) -> Table:
         if interval := results.intervals.get(name):
             cells.append(Text(f"{interval[0]:.3f} to {interval[1]:.3f}"))
         table.add_row(*cells)
+    return table
+
+
+def _members(members: MembersTable) -> Table:
+    table = Table.grid(padding=(0, 3))
+    for place, _ in enumerate(members.titles):
+        table.add_column(justify="right" if place else "left", overflow="fold")
+    for row in (members.titles, *members.rows):
+        table.add_row(*(Text(text, style="dim" if row is members.titles else "") for text in row))
     return table
 
 

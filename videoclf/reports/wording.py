@@ -13,7 +13,7 @@ from videoclf.reports.results import Results
 TIMES = "\N{MULTIPLICATION SIGN}"
 DASH = "\N{EN DASH}"
 
-_VIEWS = re.compile(r"_(\d+)x(\d+)(?:@(\d+))?(?=_|$)")
+_VIEWS = re.compile(r"_(?:(\d+)x(\d+)(?:@(\d+))?|mixed)(?=_|$)")
 _WORDS = r"_(available|listed|logits|probabilities|max|best\d+|ends|without_end|centres)"
 _SUFFIX = re.compile(rf"{_WORDS}$")
 _AFTER_VIEWS = re.compile(rf"{_WORDS}(?=_)")
@@ -84,7 +84,7 @@ def parse_metric(name: str) -> MetricName:
         subset=subset,
         level=level,
         quantity=rest[len(level) + 1 :] if level else rest,
-        views=(int(views[1]), int(views[2])) if views else None,
+        views=(int(views[1]), int(views[2])) if views and views[1] else None,
         average=next((s for s in suffixes if s in _AVERAGES or s.startswith("best")), ""),
         over=next(iter(suffixes & {"available", "listed"}), ""),
         positions=next(iter(suffixes & set(_POSITIONS)), ""),

@@ -37,6 +37,7 @@ def write_results(
     device: str,
     timing: Mapping[str, float],
     unreadable: Sequence[Unreadable],
+    ensemble: Mapping[str, Any] | None = None,
 ) -> None:
     """Write all files of a run folder's end, and print the summary.
 
@@ -48,6 +49,7 @@ def write_results(
         device: what computed.
         timing: seconds and shares by name.
         unreadable: every record of any subset that could not be read.
+        ensemble: of several networks, what was found of them.
     """
     scores = evaluation.scores
     views: Views = build(config["views"], name="views")
@@ -80,6 +82,7 @@ def write_results(
         intervals=metric_intervals(predictions, evaluation.metrics) if predictions else {},
         missing=tuple({"path": u.path, "reason": u.reason} for u in scores.unreadable),
         views_curve=views_curve(predictions) if predictions else (),
+        ensemble=ensemble or {},
     )
     if evaluation.reconstructions:
         write_reconstructions(folder, evaluation.reconstructions)

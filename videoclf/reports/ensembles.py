@@ -1,0 +1,67 @@
+"""What is told of an ensemble: its members in a table, and what it settled, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from videoclf.reports.wording import DASH, percent, plural, share
+
+#: Column of the findings -> its title, and how a value is shown.
+_COLUMNS = {
+    "top1": ("its own top-1", lambda value: share(value)),
+    "weight": ("weight", lambda value: f"{value:.3g}"),
+    "share": ("videos it scored", lambda value: percent(value)),
+    "cost": ("cost of a video", lambda value: f"{value:,.4g}"),
+}
+
+
+@dataclass(frozen=True)
+class MembersTable:
+    """Members of an ensemble: titles, rows of texts, the name first, and sentences."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sentences: tuple[str, ...]
+
+
+def members_table(findings: Mapping[str, Any]) -> MembersTable | None:
+    """Arrange what `Results.ensemble` holds; None where it is empty."""
+    members = findings.get("members")
+    if not members:
+        return None
+    shown = [key for key in _COLUMNS if any(key in row for row in members)]
+    titles = [_COLUMNS[key][0] for key in shown]
+    if findings.get("cost_unit") and "cost" in shown:
+        titles[shown.index("cost")] += f" ({findings['cost_unit']})"
+    rows = [
+        (
+            str(row.get("name", "")),
+            *(_COLUMNS[key][1](row[key]) if row.get(key) is not None else DASH for key in shown),
+        )
+        for row in members
+    ]
+    return MembersTable(("member", *titles), tuple(rows), tuple(_sentences(findings)))
+
+
+def _sentences(findings: Mapping[str, Any]) -> list[str]:
+    said = []
+    if "ties" in findings:
+        said.append(
+            f"{plural(findings['ties'], 'tie')} of votes, settled by the sum of the members' "
+            "probabilities."
+        )
+    if "threshold" in findings:
+        said.append(
+            f"The next member is asked where the {findings['unsure_by']} of the average so far is "
+            f"below {findings['threshold']:g}."
+        )
+        if "relative_cost" in findings:
+            said.append(f"A video costs {percent(findings['relative_cost'])} of asking all.")
+        else:
+            said.append("What a video costs each member is not known.")
+    if "fitted_on" in findings:
+        on = findings["fitted_on"]
+        said.append(f"Fitted on {plural(on['videos'], 'video')} of subset {on['subset']}.")
+    return said
