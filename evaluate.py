@@ -5,6 +5,7 @@ python evaluate.py 'checkpoint=[rgb.ckpt,flow.ckpt]' 'ensemble.weights=[1,1.5]'
 python evaluate.py model.weights=torchvision:R3D_18/KINETICS400_V1 data=kinetics400 ...
 python evaluate.py predictions=runs/x/predictions.parquet
 python evaluate.py 'predictions=[runs/x,runs/y]' ensemble.fusion=vote
+python evaluate.py 'predictions={verb: runs/v, noun: runs/n}'
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def evaluate_stored(config: DictConfig) -> None:
     """One job without a model: every metric and the report from stored predictions."""
     began = time.time()
     settings = {**plain(config), "command": command_line()}
-    if isinstance(settings["predictions"], str):
+    if not isinstance(settings["predictions"], list):
         refuse_ensemble(task_overrides(), "predictions", "'predictions=[runs/a,runs/b]'")
     with launch.run_folder(config.run_dir, config.name) as folder:
         write_config(settings, folder)

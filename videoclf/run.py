@@ -33,6 +33,7 @@ from videoclf.errors import CheckpointError, ConfigError, StorageError, Videoclf
 from videoclf.evaluation.evaluator import Evaluation, evaluate
 from videoclf.evaluation.inference import Inference
 from videoclf.evaluation.stored import evaluate_stored
+from videoclf.evaluation.stored_actions import evaluate_actions
 from videoclf.launch import error_file
 from videoclf.parent import die_with_parent
 from videoclf.reports.writer import write_results
@@ -102,7 +103,8 @@ def _run(kind: str, folder: Path, resume_from: Path | None, stop: StopSignals) -
         join_members(config, folder, began)
         return
     if kind == "predictions":
-        evaluate_stored(config, folder, began)
+        by_target = isinstance(config["predictions"], Mapping)
+        (evaluate_actions if by_target else evaluate_stored)(config, folder, began)
         return
     parts = assemble(
         config, folder, training=kind == "train", stop=stop, began=began, resume_from=resume_from

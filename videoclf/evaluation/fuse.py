@@ -196,7 +196,7 @@ def _known(ensemble: Ensemble, scored: Member, members: Sequence[Member]) -> Kno
             f"no video of ensemble.fit_subset={ensemble.fit_subset} has a label and predictions of "
             "all members; choose another subset"
         )
-    labels = [first.labels[row][0] for row in np.flatnonzero(seen)]
+    labels = [first.labels[row][0] for row in np.flatnonzero(seen).tolist()]
     return Known(
         tuple(torch.from_numpy(each.probabilities[seen]) for each in aligned), torch.tensor(labels)
     )

@@ -39,11 +39,11 @@ def joint_protocol(
         if protocol.get("ensemble"):
             raise ConfigError(f"{name} is of an ensemble itself; name that ensemble's members")
     joint: dict[str, Any] = {"subset": protocols[0].get("subset", "test")}
-    joint |= _joint_views(protocols)
+    joint |= joint_views(protocols)
     return joint | {"ensemble": asdict(ensemble), "members": list(names)}
 
 
-def _joint_views(protocols: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def joint_views(protocols: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the views that all share, or the name of each one's."""
     every = [Views.of_protocol(protocol) for protocol in protocols]
     if all(views == every[0] for views in every):

@@ -50,8 +50,10 @@ def evaluate_stored(config: Mapping[str, Any], folder: Path, began: float) -> No
     given = config["predictions"]
     places = [given] if isinstance(given, str) else list(given)
     files = [predictions_file(place) for place in places]
-    predictions, findings = read_predictions(files[0]), {}
-    if not isinstance(given, str):
+    findings: dict[str, Any] = {}
+    if isinstance(given, str):
+        predictions = read_predictions(files[0])
+    else:
         predictions, findings = _fused(config, places)
     metrics = stored_metrics(predictions)
     results = Results(
@@ -68,7 +70,11 @@ def evaluate_stored(config: Mapping[str, Any], folder: Path, began: float) -> No
         timing={"wall_seconds": time.time() - began},
         command=config["command"],
         intervals=metric_intervals(predictions, metrics),
-        missing=_missing(predictions, [file.parent / "results.json" for file in files]),
+        missing=missing_videos(
+            predictions.paths,
+            predictions.available,
+            [file.parent / "results.json" for file in files],
+        ),
         views_curve=views_curve(predictions),
         ensemble=findings,
     )
@@ -161,7 +167,9 @@ def _labels(predictions: Predictions) -> torch.Tensor:
     return torch.from_numpy(multi_hot_lists(lengths, flat, len(predictions.class_names)))
 
 
-def _missing(predictions: Predictions, beside: Sequence[Path]) -> tuple[dict[str, str], ...]:
+def missing_videos(
+    paths: Sequence[str], available: np.ndarray, beside: Sequence[Path]
+) -> tuple[dict[str, str], ...]:
     """Return path and reason of the missing videos, as results beside the files give them."""
     reasons: dict[str, str] = {}
     for file in beside:
@@ -169,6 +177,6 @@ def _missing(predictions: Predictions, beside: Sequence[Path]) -> tuple[dict[str
             reasons |= {entry["path"]: entry["reason"] for entry in Results.load(file).missing}
     return tuple(
         {"path": path, "reason": reasons.get(path, "has no stored prediction")}
-        for path, seen in zip(predictions.paths, predictions.available, strict=True)
+        for path, seen in zip(paths, available, strict=True)
         if not seen
     )

@@ -8,12 +8,12 @@ from typing import Any
 
 from videoclf.reports.wording import DASH, percent, plural, share
 
-#: Column of the findings -> its title, and how a value is shown.
-_COLUMNS = {
-    "top1": ("its own top-1", lambda value: share(value)),
-    "weight": ("weight", lambda value: f"{value:.3g}"),
-    "share": ("videos it scored", lambda value: percent(value)),
-    "cost": ("cost of a video", lambda value: f"{value:,.4g}"),
+#: Column of the findings -> its title.
+_TITLES = {
+    "top1": "its own top-1",
+    "weight": "weight",
+    "share": "videos it scored",
+    "cost": "cost of a video",
 }
 
 
@@ -31,18 +31,25 @@ def members_table(findings: Mapping[str, Any]) -> MembersTable | None:
     members = findings.get("members")
     if not members:
         return None
-    shown = [key for key in _COLUMNS if any(key in row for row in members)]
-    titles = [_COLUMNS[key][0] for key in shown]
+    shown = [key for key in _TITLES if any(key in row for row in members)]
+    titles = [_TITLES[key] for key in shown]
     if findings.get("cost_unit") and "cost" in shown:
         titles[shown.index("cost")] += f" ({findings['cost_unit']})"
     rows = [
-        (
-            str(row.get("name", "")),
-            *(_COLUMNS[key][1](row[key]) if row.get(key) is not None else DASH for key in shown),
-        )
+        (str(row.get("name", "")), *(_in_words(key, row.get(key)) for key in shown))
         for row in members
     ]
     return MembersTable(("member", *titles), tuple(rows), tuple(_sentences(findings)))
+
+
+def _in_words(column: str, value: float | None) -> str:
+    if value is None:
+        return DASH
+    if column == "top1":
+        return share(value)
+    if column == "share":
+        return percent(value)
+    return f"{value:.3g}" if column == "weight" else f"{value:,.4g}"
 
 
 def _sentences(findings: Mapping[str, Any]) -> list[str]:

@@ -35,8 +35,9 @@ _QUANTITIES = {
     "lr": "learning rate",
 }
 #: What a headline is chosen from, best first; whatever else there is comes after, in its order.
-#: Where there is a mAP the data are multi-label, and it says more than top-1.
-_HEADLINES = ("map", "mean_average_precision", "top1", "accuracy", "top5")
+#: Where there is a mAP the data are multi-label, and it says more than top-1; an action is a verb
+#: and a noun.
+_HEADLINES = ("map", "mean_average_precision", "action_top1", "top1", "accuracy", "top5")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class MetricName:
     @property
     def title(self) -> str:
         """The quantity in words: "top-1", "mAP", "mean class accuracy"."""
-        if top := re.fullmatch(r"top_?(\d+)", self.quantity):
-            return f"top-{top[1]}"
+        if top := re.fullmatch(r"(?:(verb|noun|action)_)?top_?(\d+)", self.quantity):
+            return f"{f'{top[1]} ' if top[1] else ''}top-{top[2]}"
         return _QUANTITIES.get(self.quantity, self.quantity.replace("_", " "))
 
 
