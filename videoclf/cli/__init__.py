@@ -21,6 +21,7 @@ from videoclf.cli import (
     prepare,
     probe,
     profile,
+    splits,
 )
 from videoclf.errors import ConfigError, VideoclfError, end_with
 
@@ -45,6 +46,7 @@ app.command("explain", rich_help_panel="Networks")(explain.run)
 app.command("probe", rich_help_panel="Networks")(probe.run)
 app.command("profile", rich_help_panel="Models")(profile.run)
 app.command("compare", rich_help_panel="Models")(compare.run)
+app.command("splits", rich_help_panel="Models")(splits.run)
 app.command("ladder", rich_help_panel="Models")(ladder.run)
 app.add_typer(bench.app, name="bench", rich_help_panel="Speed")
 

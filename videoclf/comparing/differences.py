@@ -89,8 +89,13 @@ def aspects(run: FinishedRun) -> dict[str, str]:
     rows = list(zip(listed.paths, listed.starts, listed.ends, listed.labels, strict=True))
     digest = hashlib.sha256(json.dumps(rows, default=list).encode()).hexdigest()
     found["test list"] = f"{len(rows)} videos ({digest[:12]})"
-    protocol = {k: v for k, v in results.protocol.items() if k not in _OF_THE_NETWORK}
-    return found | {f"protocol.{key}": _text(value) for key, value in protocol.items()}
+    return found | measured_as(run)
+
+
+def measured_as(run: FinishedRun) -> dict[str, str]:
+    """Return how a run was evaluated: its protocol, by `protocol.<key>`."""
+    protocol = {k: v for k, v in run.results.protocol.items() if k not in _OF_THE_NETWORK}
+    return {f"protocol.{key}": _text(value) for key, value in protocol.items()}
 
 
 def split_by_aspects(
