@@ -81,9 +81,14 @@ def evaluate_stored(config: DictConfig) -> None:
     launch.start(folder, "predictions", ranks=1, began=began)
 
 
+def of_stored() -> bool:
+    """Return whether stored predictions are measured instead of a checkpoint."""
+    return any(text.startswith("predictions=") for text in sys.argv[1:])
+
+
 def main() -> None:
     """Offer the checkpoint's settings to Hydra, then compose."""
-    if any(text.startswith("predictions=") for text in sys.argv[1:]):
+    if of_stored():
         evaluate_stored()
         return
     sys.argv = offer_weights_settings(spelled_out(sys.argv))
@@ -93,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_entry_point(main))
+    sys.exit(run_entry_point(main, "predictions" if of_stored() else "evaluate"))

@@ -45,11 +45,16 @@ ONE_LABEL_TASK = "videoclf.tasks.classification.VideoClassification"
 SEVERAL_LABELS_TASK = "videoclf.tasks.multi_label.MultiLabelClassification"
 
 
-def run_entry_point(task: Callable[[], Any]) -> int:
+def run_entry_point(task: Callable[[], Any], config_name: str | None = None) -> int:
     """Run a Hydra main function and turn whatever it raises into an exit code and a sentence.
 
     `VIDEOCLF_TRACEBACK=1` in the environment shows the traceback too.
+
+    Args:
+        task: the function.
+        config_name: of the config it composes, whose keys are the valid ones; None is the script's.
     """
+    name = config_name or Path(sys.argv[0]).stem
     show_log()
     try:
         with redirect_stderr(_Discreet(sys.stderr)):
@@ -57,7 +62,7 @@ def run_entry_point(task: Callable[[], Any]) -> int:
     except VideoclfError as error:
         return end_with(str(error), error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
-        return end_with(explain(error, sys.argv[1:], Path(sys.argv[0]).stem), ConfigError.exit_code)
+        return end_with(explain(error, sys.argv[1:], name), ConfigError.exit_code)
     except KeyboardInterrupt:
         return end_with("interrupted before the run had started", 130)
     return 0
