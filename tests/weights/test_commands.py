@@ -6,19 +6,24 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file
 
 from tests.barcode import write_barcodes
 from tests.models.contract import configured
+from videoclf.checkpoints import load_model, model_weights
+from videoclf.cli import main as videoclf
 from videoclf.config_from_weights import offer_weights_settings
 from videoclf.errors import CheckpointError, ConfigError
 from videoclf.weights import describing
-from videoclf.weights.card import Card, write_card
+from videoclf.weights.card import Card, read_card, write_card
+from videoclf.weights.loading import load_entry
 
 ROOT = Path(__file__).parents[2]
 TINY = {"widths": [4, 4, 8, 8], "blocks": [1, 1, 1, 1]}
@@ -100,7 +105,10 @@ def test_a_test_follows_the_card_and_says_what_does_not(videos, weights, tmp_pat
     assert "test/video_top1_3x1" in results["metrics"]
 
 
-def test_a_training_starts_from_weights(videos, weights, tmp_path):
+@pytest.fixture(scope="module")
+def trained(videos, weights, tmp_path_factory):
+    """A run of one epoch that started from the file."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
     done = run(
         "train.py",
         f"model.weights=file:{weights}",
@@ -112,17 +120,71 @@ def test_a_training_starts_from_weights(videos, weights, tmp_path):
         "trainer=cpu",
         "trainer.max_epochs=1",
         "optimizer.learning_rate=1e-9",
-        f"run_dir={tmp_path / 'run'}",
+        f"run_dir={folder}",
     )
     assert done.returncode == 0, done.stderr
-    assert "tensors and 2 of 2 classes by name" in done.stderr
-    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    return folder, done.stderr
+
+
+def test_a_training_starts_from_weights(trained, weights):
+    folder, said = trained
+    assert "tensors and 2 of 2 classes by name" in said
+    config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["weights"] == f"file:{weights}"
     assert config["sampler"]["num_frames"] == 8
-    state = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
     head = configured("r3d_18", num_classes=3, seed=4, **TINY).classifier.weight
-    found = state["state_dict"]["model.classifier.weight"]
+    found = model_weights(folder / "checkpoints" / "best.ckpt")["classifier.weight"]
     torch.testing.assert_close(found, head[[1, 0]], atol=1e-6, rtol=0)
+
+
+def test_a_checkpoint_becomes_a_plain_file_and_comes_back(trained, tmp_path, capsys):
+    checkpoint, target = trained[0] / "checkpoints" / "best.ckpt", tmp_path / "net.safetensors"
+    assert videoclf(["weights", "convert", str(checkpoint), str(target)]) == 0
+    card = read_card(target.with_suffix(".yaml"))
+    assert card.classes == ("abseiling", "air drumming")
+    assert (card.num_frames, card.fps, card.crop_pixels) == (8, 15.0, 32)
+    ours = configured("r3d_18", num_classes=2, seed=1, **TINY).eval()
+    load_entry(f"file:{target}", ours, class_names=card.classes, whole=True)
+    theirs = configured("r3d_18", num_classes=2, seed=2, **TINY).eval()
+    load_model(checkpoint, theirs)
+    clip = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(ours(clip), theirs(clip))
+    capsys.readouterr()
+    assert videoclf(["weights", "verify", f"file:{target}"]) == 0
+    assert "as the card says, within" in capsys.readouterr().out
+
+
+def test_verify_tells_other_weights_and_another_file(trained, tmp_path, capsys):
+    checkpoint, target = trained[0] / "checkpoints" / "best.ckpt", tmp_path / "net.safetensors"
+    videoclf(["weights", "convert", str(checkpoint), str(target)])
+    tensors = load_safetensors(target)
+    save_file({**tensors, "stem.conv.weight": 2 * tensors["stem.conv.weight"]}, target)
+    describing.describe.cache_clear()
+    assert videoclf(["weights", "verify", f"file:{target}"]) == 5
+    assert "has the SHA-256" in capsys.readouterr().err
+    path = target.with_suffix(".yaml")
+    write_card(replace(read_card(path), sha256=None), path)
+    assert videoclf(["weights", "verify", f"file:{target}"]) == 5
+    assert "logits of the clip of noise are off by" in capsys.readouterr().err
+    write_card(replace(read_card(path), classes=("abseiling",), sha256=None), path)
+    describing.describe.cache_clear()
+    assert videoclf(["weights", "verify", f"file:{target}"]) == 5
+    assert "has 2 rows, and its card names 1 classes" in capsys.readouterr().err
+
+
+def test_list_and_show(capsys):
+    assert videoclf(["weights", "list", "torchvision"]) == 0
+    assert "torchvision:R3D_18/KINETICS400_V1" in capsys.readouterr().out.splitlines()
+    assert videoclf(["weights", "list"]) == 0
+    assert "hf:facebook/timesformer-base-finetuned-k400" in capsys.readouterr().out.splitlines()
+    assert videoclf(["weights", "list", "torchvison"]) == 2
+    assert "did you mean 'torchvision'?" in capsys.readouterr().err
+    assert videoclf(["weights", "show", "torchvision:R3D_18/KINETICS400_V1"]) == 0
+    card = yaml.safe_load(capsys.readouterr().out)
+    assert card["accuracy"] == {"top1": 0.632, "top5": 0.83479}
+    assert card["classes"] == "400 names; --classes shows them"
+    assert (card["fps"], card["num_frames"], card["resize_pixels"]) == (15.0, 16, [128, 171])
 
 
 def test_without_the_file_one_sentence_says_where_from_and_where_to(tmp_path, monkeypatch, capsys):

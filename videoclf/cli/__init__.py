@@ -22,6 +22,7 @@ from videoclf.cli import (
     probe,
     profile,
     splits,
+    weights,
 )
 from videoclf.errors import ConfigError, VideoclfError, end_with
 
@@ -48,6 +49,7 @@ app.command("profile", rich_help_panel="Models")(profile.run)
 app.command("compare", rich_help_panel="Models")(compare.run)
 app.command("splits", rich_help_panel="Models")(splits.run)
 app.command("ladder", rich_help_panel="Models")(ladder.run)
+app.add_typer(weights.app, name="weights", rich_help_panel="Networks")
 app.add_typer(bench.app, name="bench", rich_help_panel="Speed")
 
 

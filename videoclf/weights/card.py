@@ -50,6 +50,7 @@ class Card:
         licence: of the weights.
         url: of the file.
         sha256: of the file, or its first eight digits or more.
+        logits: of the first classes for the clip of noise of `videoclf weights verify`.
         notes: what else is to be known, a sentence.
     """
 
@@ -74,6 +75,7 @@ class Card:
     licence: str | None = None
     url: str | None = None
     sha256: str | None = None
+    logits: tuple[float, ...] = ()
     notes: str | None = None
 
     def __post_init__(self) -> None:

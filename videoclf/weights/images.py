@@ -7,6 +7,8 @@ where it does not (`load_image_weights`). timm's classifier is of other classes 
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 import torch
 from torch import nn
@@ -49,15 +51,19 @@ def load_images(weights: Weights, card: Card, model: nn.Module) -> int:
 
 def _as_timm_reads(weights: Weights, card: Card) -> dict[str, torch.Tensor]:
     """Return the tensors of timm's network without its classifier, read by timm's own code."""
-    network = card.model_settings["backbone"]
+    scheme, _, entry = card.name.partition(":")
+    network = entry if scheme == "timm" else card.model_settings["backbone"]
     try:
-        read: nn.Module = timm.create_model(
+        # timm passes over what does not fit where the number of classes is another than the file's
+        read: Any = timm.create_model(
             network,
             pretrained=True,
-            num_classes=0,
+            num_classes=timm.get_pretrained_cfg(network).num_classes,
             pretrained_cfg_overlay={"state_dict": dict(weights)},
         )
     except RuntimeError as error:
         said = " ".join(str(error).split())
         raise CheckpointError(f"the file of {card.name} is not that network: {said}") from error
-    return read.state_dict()
+    read.reset_classifier(0)
+    tensors: dict[str, torch.Tensor] = read.state_dict()
+    return tensors

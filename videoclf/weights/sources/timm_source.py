@@ -73,8 +73,7 @@ def _settings(name: Name) -> Any:
     network = name.entry.partition(".")[0]
     if not timm.is_model(network):
         raise ConfigError(f"timm has no network {network!r}{nearest(network, timm.list_models())}")
-    settings = timm.get_pretrained_cfg(name.entry, allow_unregistered=False)
-    if settings is None or not settings.has_weights:
-        known = [n for n in timm.list_pretrained() if n.partition(".")[0] == network]
+    known = [n for n in timm.list_pretrained() if n.partition(".")[0] == network]
+    if name.entry not in (*known, network):
         raise ConfigError(f"timm has no weights {name.entry!r}{nearest(name.entry, known)}")
-    return settings
+    return timm.get_pretrained_cfg(name.entry)
