@@ -34,16 +34,20 @@ from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import resume
 from videoclf.secrets import find_secrets
+from videoclf.sweep_value import sweep_value
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
-def train(config: DictConfig) -> None:
-    """One job: everything that needs no torch, then the ranks as fresh processes."""
+def train(config: DictConfig) -> float | None:
+    """One job: everything that needs no torch, then the ranks as fresh processes.
+
+    Returns what a sweeper compares jobs by.
+    """
     began = time.time()
     place = find_place()
     if config.resume is not None:
         resume(Path(config.resume), changes_beside("resume"), began=began, place=place)
-        return
+        return None
     ranks = launch.count_ranks(config.trainer, place, in_sweep=in_sweep())
 
     def make_folder() -> dict[str, str]:
@@ -58,6 +62,7 @@ def train(config: DictConfig) -> None:
     with launch.claimed(folder, place):
         secrets = find_secrets(plain(config))
         launch.start(folder, "train", ranks=ranks, began=began, place=place, secrets=secrets)
+    return sweep_value(folder, config.checkpoint)
 
 
 def main() -> None:

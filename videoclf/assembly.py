@@ -33,6 +33,7 @@ from videoclf.global_batch import videos_a_step
 from videoclf.init_from import start_from
 from videoclf.multigrid_training import UnequalEpochs, check_model
 from videoclf.optimizers import OptimizerFactory
+from videoclf.pace import Pace
 from videoclf.progress import progress_callback
 from videoclf.reports.environment import collect_environment
 from videoclf.reports.redaction import redact
@@ -75,8 +76,9 @@ def assemble(
         _start_weights(config, task.model)
     if config.get("head"):
         task.model = _make(config, "head", backbone=task.model)
-    progress = progress_callback()
-    callbacks: list[Callback] = [progress, stop]
+    pace = Pace(num_workers=config["data"]["num_workers"])
+    progress = progress_callback(pace)
+    callbacks: list[Callback] = [pace, progress, stop]
     save_points: SavePoints | None = None
     if training:
         learning = _choose_what_learns(config, task.model)

@@ -4,67 +4,124 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from rich.console import Console
 
+from videoclf.pace import Pace
 
-def progress_callback() -> Callback:
+#: Metrics of an epoch's line, where they are measured.
+SHOWN = (
+    "train/loss",
+    "val/loss",
+    "train/clip_top1",
+    "val/video_top1_1x1",
+    "val/video_map_1x1",
+)
+
+
+def progress_callback(pace: Pace) -> Callback:
     """Return the bar where output goes to a terminal, else the lines."""
-    return RichProgressBar() if sys.stdout.isatty() and sys.stderr.isatty() else EpochLines()
+    terminal = sys.stdout.isatty() and sys.stderr.isatty()
+    return PaceBar(pace) if terminal else EpochLines(pace)
+
+
+def describe_pace(figures: Mapping[str, float]) -> list[str]:
+    """Return the figures of `Pace` as words."""
+    words = [
+        f"{figures['clips_per_second']:.{1 if figures['clips_per_second'] < 10 else 0}f} clips/s",
+        f"{figures['data_wait_share']:.0%} waiting for data",
+    ]
+    if "gpu_memory_gib" in figures:
+        words.append(f"{figures['gpu_memory_gib']:.1f} GiB of the GPU")
+    if "gpu_utilisation" in figures:
+        words.append(f"GPU busy {figures['gpu_utilisation']:.0%}")
+    if "mfu" in figures:
+        words.append(f"MFU {figures['mfu']:.0%}")
+    return words
+
+
+class PaceBar(RichProgressBar):
+    """Lightning's bar, with the figures of `Pace` beside the metrics.
+
+    Args:
+        pace: of the training.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self.pace = pace
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return what stands beside the bar."""
+        shown: dict[str, Any] = dict(super().get_metrics(trainer, pl_module))
+        shown.pop("v_num", None)
+        if self.pace.seconds:
+            shown["pace"] = ", ".join(describe_pace(self.pace.figures(trainer)))
+        return shown
 
 
 class EpochLines(Callback):
-    """One line an epoch: loss, validation accuracy, clips a second, remaining time.
+    """One line an epoch: loss, validation accuracy, pace, remaining time.
 
-    An evaluation of many batches prints a line a minute.
+    Within a long epoch, and in a long evaluation, a line a minute.
+
+    Args:
+        pace: of the training.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._fit_began = 0.0
-        self._epoch_began = 0.0
-        self._first_epoch = 0
-        self._first_batch = 0
+        self.pace = pace
+        self._fit_began = self._last_line = 0.0
+        self._done_before = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Start the clocks; a resumed epoch has batches behind it."""
-        self._fit_began = self._epoch_began = time.perf_counter()
-        self._first_epoch = trainer.current_epoch
-        self._first_batch = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        """Start the clocks; a resumed run has epochs and batches behind it."""
+        self._fit_began = self._last_line = time.perf_counter()
+        self._done_before = self._epochs_done(trainer)
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Start the epoch's clock."""
-        self._epoch_began = time.perf_counter()
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        """Print a line if the last one is a minute old."""
+        if not trainer.is_global_zero or time.perf_counter() - self._last_line < 60:
+            return
+        place = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        batches = f"batch {batch_idx + 1}/{trainer.num_training_batches}"
+        self._print(trainer, [place, batches], ("train/loss",))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Print the line."""
-        if not trainer.is_global_zero:
-            return
-        now = time.perf_counter()
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        batches = trainer.num_training_batches - self._first_batch
-        self._first_batch = 0
-        videos = batches * datamodule.batch_size * trainer.world_size
-        clips = videos * datamodule.clips_per_video
-        done = trainer.current_epoch + 1
-        parts = [f"epoch {done}/{trainer.max_epochs}"]
+        """Print the epoch's line."""
+        if trainer.is_global_zero:
+            place = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self._print(trainer, [place], SHOWN)
+
+    def _print(self, trainer: pl.Trainer, words: list[str], names: Sequence[str]) -> None:
         known = trainer.callback_metrics
-        shown = (
-            "train/loss",
-            "val/loss",
-            "train/clip_top1",
-            "val/video_top1_1x1",
-            "val/video_map_1x1",
-        )
-        parts += [f"{name} {float(known[name]):.3f}" for name in shown if name in known]
-        parts.append(f"{clips / (now - self._epoch_began):.0f} clips/s")
-        if trainer.max_epochs and trainer.max_epochs > 0:
-            each = (now - self._fit_began) / (done - self._first_epoch)
-            parts.append(f"{each * (trainer.max_epochs - done):.0f} s left")
-        self.console.print("  ".join(parts))
+        words += [f"{name} {float(known[name]):.3f}" for name in names if name in known]
+        words += describe_pace(self.pace.figures(trainer))
+        now, done = time.perf_counter(), self._epochs_done(trainer)
+        if trainer.max_epochs and trainer.max_epochs > 0 and done > self._done_before:
+            each = (now - self._fit_began) / (done - self._done_before)
+            words.append(f"{each * (trainer.max_epochs - done):.0f} s left")
+        self._last_line = now
+        self.console.print("  ".join(words))
+
+    @staticmethod
+    def _epochs_done(trainer: pl.Trainer) -> float:
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        return trainer.current_epoch + batches / max(1, trainer.num_training_batches)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Start the evaluation's clock."""

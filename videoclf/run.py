@@ -35,6 +35,7 @@ from videoclf.evaluation.inference import Inference
 from videoclf.evaluation.stored import evaluate_stored
 from videoclf.evaluation.stored_actions import evaluate_actions
 from videoclf.launch import error_file
+from videoclf.loggers.pictures import log_evaluation
 from videoclf.parent import die_with_parent
 from videoclf.reports.writer import write_results
 from videoclf.secrets import reveal
@@ -187,6 +188,13 @@ def report(
             "data_wait_share": parts.datamodule.wait_seconds / wall,
         },
         unreadable=tuple(parts.task.unreadable.values()),
+    )
+    log_evaluation(
+        parts.trainer.loggers,
+        folder,
+        metrics=evaluation.metrics,
+        root=parts.datamodule.folder,
+        step=parts.trainer.global_step,
     )
 
 
