@@ -111,11 +111,13 @@ def trained(videos, weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     done = run(
         "train.py",
+        "experiment=finetune",
         f"model.weights=file:{weights}",
         "data=folder",
         f"data.root={videos}",
         "data.num_workers=0",
         "data.batch_size=2",
+        "data.clips_per_video=1",
         "views.num_clips=1",
         "trainer=cpu",
         "trainer.max_epochs=1",
@@ -132,6 +134,8 @@ def test_a_training_starts_from_weights(trained, weights):
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["weights"] == f"file:{weights}"
     assert config["sampler"]["num_frames"] == 8
+    assert config["transform"]["mean"] == [0.4, 0.3, 0.2]
+    assert config["optimizer"]["head_learning_rate_factor"] == 10
     head = configured("r3d_18", num_classes=3, seed=4, **TINY).classifier.weight
     found = model_weights(folder / "checkpoints" / "best.ckpt")["classifier.weight"]
     torch.testing.assert_close(found, head[[1, 0]], atol=1e-6, rtol=0)
