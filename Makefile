@@ -27,7 +27,7 @@ test: setup ## the tests
 
 # MMAction2 without what it requires: an OpenCV that would overwrite ours
 test-all: setup ## the tests, the slow ones, and those that need transformers, peft or other zoos' code
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lora,peers,transformers]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lora,peers,sweeps,transformers]'
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
 		mmaction2 mmcv-lite mmengine addict yapf termcolor
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) -m ''
