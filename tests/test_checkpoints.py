@@ -59,6 +59,8 @@ def test_a_pickled_payload_is_refused_not_run(tmp_path, monkeypatch):
         ({"mode": "most"}, "checkpoint.mode='most' must be"),
         ({"every_n_steps": 0}, "checkpoint.every_n_steps=0 must be"),
         ({"every_n_minutes": 0}, "checkpoint.every_n_minutes=0 must be"),
+        ({"keep_best": 0}, "checkpoint.keep_best=0 must be"),
+        ({"keep_every_n_steps": 0}, "checkpoint.keep_every_n_steps=0 must be"),
     ],
 )
 def test_wrong_values_are_refused(changes, message):

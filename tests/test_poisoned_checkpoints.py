@@ -100,6 +100,7 @@ def test_a_run_does_not_go_on_from_poison(trained_run, best, tmp_path):
     assert (ended.returncode, "which could run code" in ended.stderr) == (5, True), ended.stderr
 
 
+@pytest.mark.slow
 def test_no_command_takes_poison(best, tmp_path):
     poisoned = POISON["payload for weights"](best, tmp_path / "x.ckpt")
     evaluated = run_script("evaluate.py", f"checkpoint={poisoned}", cwd=tmp_path)

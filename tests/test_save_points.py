@@ -8,6 +8,7 @@ import pytest
 from tests.resuming import assert_same_end, fit, rows_of, start_folder
 from videoclf.checkpoint_file import describe
 from videoclf.checkpoints import load
+from videoclf.reports.metrics_csv import read_metrics
 from videoclf.save_points import SavePoints
 from videoclf.stop_signals import StopSignals
 
@@ -97,6 +98,30 @@ def test_the_state_before_a_validation_is_on_disk(trained_run, tmp_path):
         fit(run)
     assert found == [{"epoch": 0, "batch": 7, "step": 7}]
     assert load(run / "checkpoints" / "last.ckpt")["save_point"]["step"] == 8
+
+
+def test_the_best_few_and_every_so_many_steps_are_kept(trained_run, tmp_path):
+    """Written in a thread, stopped and gone on with: the same files as those of a whole run."""
+    keep = {"checkpoint__keep_best": 2, "checkpoint__keep_every_n_steps": 6}
+    changes = {**COMMON, **keep, "checkpoint__asynchronous": True, "trainer__max_epochs": 4}
+    whole = start_folder(trained_run, tmp_path / "whole", **changes)
+    assert not fit(whole)
+    run = start_folder(trained_run, tmp_path / "run", **changes)
+    assert fit(run, stop_at=(2, 3))
+    assert not fit(run, resume_from=run / "checkpoints" / "last.ckpt")
+    assert_same_end(whole, run)
+    names = {path.name for path in (run / "checkpoints").iterdir()}
+    assert names == {path.name for path in (whole / "checkpoints").iterdir()}
+    assert {name for name in names if name[:5] == "step_"} == {
+        f"step_{step}.ckpt" for step in (6, 12, 18, 24, 30)
+    }
+    measured = read_metrics(run / "metrics.csv")["val/video_top1_1x1"]
+    best = sorted(range(4), key=lambda epoch: -measured[epoch][1])[:2]
+    assert {name for name in names if name[:4] == "top_"} == {
+        f"top_{8 * (epoch + 1)}.ckpt" for epoch in best
+    }
+    first = describe(run / "checkpoints" / f"top_{8 * (best[0] + 1)}.ckpt")["progress"]
+    assert first == describe(run / "checkpoints" / "best.ckpt")["progress"]
 
 
 def test_another_size_of_the_global_batch_is_refused(trained_run, tmp_path):

@@ -1,13 +1,18 @@
 """`trainer=fsdp` and `trainer=ddp` as users run them, held against one process."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
-from tests.conftest import run_script, train_tiny
+from tests.conftest import PROJECT, TINY, run_script, train_tiny
 from tests.models.contract import configured
+from tests.resuming import assert_same_end
 from tests.transforms.examples import standard
 from videoclf.checkpoints import load
 from videoclf.data.datamodule import VideoDataModule
@@ -46,6 +51,12 @@ def alone(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("alone") / "run")
 
 
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fsdp") / "run"
+    return trained(folder, "trainer=fsdp", *PAIR, "data.batch_size=8")
+
+
 def losses(folder):
     steps = read_metrics(folder / "metrics.csv")["val/video_loss"]
     assert len(steps) == 10
@@ -68,11 +79,10 @@ def test_two_processes_equal_one(alone, tmp_path):
     assert_same_training(alone, pair)
 
 
-def test_shares_of_a_model_equal_the_whole(alone, tmp_path):
+def test_shares_of_a_model_equal_the_whole(alone, sharded, tmp_path):
     """Whole tensors in its checkpoints: any run and any evaluation reads them."""
-    pair = trained(tmp_path / "fsdp", "trainer=fsdp", *PAIR, "data.batch_size=8")
-    assert_same_training(alone, pair)
-    best = pair / "checkpoints" / "best.ckpt"
+    assert_same_training(alone, sharded)
+    best = sharded / "checkpoints" / "best.ckpt"
     evaluated = run_script(
         "evaluate.py",
         f"checkpoint={best}",
@@ -83,9 +93,28 @@ def test_shares_of_a_model_equal_the_whole(alone, tmp_path):
     assert evaluated.returncode == 0, evaluated.stderr
     first, second = (
         json.loads((folder / "results.json").read_text())["metrics"]
-        for folder in (pair, tmp_path / "again")
+        for folder in (sharded, tmp_path / "again")
     )
     assert first == pytest.approx(second)
+
+
+@pytest.mark.slow
+def test_a_sharded_run_goes_on_as_if_it_had_never_stopped(sharded, tmp_path):
+    """Two processes, one signal, two more processes: weights, optimiser, curves bit by bit."""
+    command = [sys.executable, str(PROJECT / "train.py"), *TINY, *SETTINGS, "trainer=fsdp", *PAIR]
+    command += ["data.batch_size=8", f"run_dir={tmp_path / 'run'}"]
+    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    curves = tmp_path / "run" / "metrics.csv"
+    deadline = time.monotonic() + 240
+    while run.poll() is None and not (curves.exists() and curves.read_bytes().count(b"\n") > 6):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 143, said
+    resumed = run_script("train.py", f"resume={tmp_path / 'run'}", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_end(sharded, tmp_path / "run")
 
 
 def test_other_strategies_leave_a_model_alone():

@@ -205,7 +205,12 @@ def _trainer(
         num_nodes=ranks // ranks_here,
         logger=loggers or False,
         callbacks=callbacks,
-        plugins=[SealedCheckpointIO(_description(config))],
+        plugins=[
+            SealedCheckpointIO(
+                _description(config),
+                asynchronous=config.get("checkpoint", {}).get("asynchronous", False),
+            )
+        ],
         default_root_dir=str(folder),
         use_distributed_sampler=False,
         num_sanity_val_steps=0,

@@ -108,6 +108,14 @@ def _check_archive(path: Path) -> None:
         )
 
 
+def unsafe(path: Path) -> CheckpointError:
+    """Return the error of a file that torch does not read with `weights_only=True`."""
+    return CheckpointError(
+        f"{path} holds objects other than tensors and plain values, which could run code; "
+        "it is not loaded"
+    )
+
+
 def describe(path: Path) -> dict[str, Any]:
     """Verify a file and return its description.
 

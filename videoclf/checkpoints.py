@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from videoclf import checkpoint_file
+from videoclf.checkpoint_writer import CheckpointWriter
 from videoclf.errors import CheckpointError
 from videoclf.lora import has_adapters, merge_adapters
 from videoclf.save_points import SavePoints, progress_of
@@ -37,10 +39,12 @@ class SealedCheckpointIO(CheckpointIO):
 
     Args:
         description: plain data that travels with every checkpoint.
+        asynchronous: write while the training goes on (`videoclf.checkpoint_writer`).
     """
 
-    def __init__(self, description: Mapping[str, Any]) -> None:
+    def __init__(self, description: Mapping[str, Any], *, asynchronous: bool = False) -> None:
         self.description = description
+        self._writer = CheckpointWriter(asynchronous=asynchronous)
 
     def save_checkpoint(
         self,
@@ -52,7 +56,7 @@ class SealedCheckpointIO(CheckpointIO):
         archive = io.BytesIO()
         torch.save(checkpoint, archive)
         description = {**self.description, "progress": progress_of(checkpoint)}
-        checkpoint_file.write(archive, Path(path), description)
+        self._writer.do(partial(checkpoint_file.write, archive, Path(path), description))
 
     def load_checkpoint(
         self,
@@ -64,8 +68,16 @@ class SealedCheckpointIO(CheckpointIO):
         return load(Path(path), map_location=map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Delete a checkpoint that is no longer kept."""
-        Path(path).unlink(missing_ok=True)
+        """Delete a checkpoint that is no longer kept, once those asked for before are written."""
+        self._writer.do(partial(Path(path).unlink, missing_ok=True))
+
+    def finish(self) -> None:
+        """Wait until all is on the disk."""
+        self._writer.finish()
+
+    def teardown(self) -> None:
+        """Lightning's word for the same."""
+        self.finish()
 
 
 def load(path: Path, map_location: Any | None = "cpu") -> dict[str, Any]:
@@ -78,10 +90,7 @@ def load(path: Path, map_location: Any | None = "cpu") -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds objects other than tensors and plain values, which could run code; "
-            "it is not loaded"
-        ) from error
+        raise checkpoint_file.unsafe(path) from error
     except _DAMAGE as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"cannot load {path}: {why}") from error
@@ -138,6 +147,9 @@ class CheckpointPolicy:
         every_n_steps: write `last.ckpt` every so many steps too; null writes it before each
             validation and after each epoch only.
         every_n_minutes: likewise, every so many minutes.
+        keep_best: also keep the best so many, as `top_<step>.ckpt`; 1 keeps `best.ckpt` alone.
+        keep_every_n_steps: keep `step_<step>.ckpt` every so many steps; null keeps none.
+        asynchronous: write in a thread while the training goes on.
 
     Raises:
         ValueError: a value out of range.
@@ -150,6 +162,9 @@ class CheckpointPolicy:
         mode: Literal["max", "min"],
         every_n_steps: int | None,
         every_n_minutes: float | None,
+        keep_best: int = 1,
+        keep_every_n_steps: int | None = None,
+        asynchronous: bool = False,
     ) -> None:
         if mode not in ("max", "min"):
             raise ValueError(f"checkpoint.mode={mode!r} must be 'max' or 'min'")
@@ -157,10 +172,19 @@ class CheckpointPolicy:
             raise ValueError(f"checkpoint.every_n_steps={every_n_steps} must be at least 1")
         if every_n_minutes is not None and every_n_minutes <= 0:
             raise ValueError(f"checkpoint.every_n_minutes={every_n_minutes} must be above 0")
+        if keep_best < 1:
+            raise ValueError(f"checkpoint.keep_best={keep_best} must be at least 1")
+        if keep_every_n_steps is not None and keep_every_n_steps < 1:
+            raise ValueError(
+                f"checkpoint.keep_every_n_steps={keep_every_n_steps} must be at least 1"
+            )
         self.monitor = monitor
         self.mode = mode
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes
+        self.keep_best = keep_best
+        self.keep_every_n_steps = keep_every_n_steps
+        self.asynchronous = asynchronous
 
     def save_points(
         self, folder: Path, *, seed: int, stop: StopSignals, began: float
@@ -172,6 +196,8 @@ class CheckpointPolicy:
             mode=self.mode,
             every_n_steps=self.every_n_steps,
             every_n_minutes=self.every_n_minutes,
+            keep_best=self.keep_best,
+            keep_every_n_steps=self.keep_every_n_steps,
             seed=seed,
             stop=stop,
             began=began,

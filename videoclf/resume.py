@@ -27,8 +27,10 @@ from videoclf.trials import few_videos
 
 #: Settings that may be given beside `resume`: they change where and how fast, not what.
 CHANGEABLE = (
+    "checkpoint.asynchronous",
     "checkpoint.every_n_minutes",
     "checkpoint.every_n_steps",
+    "checkpoint.keep_every_n_steps",
     "data.max_unreadable",
     "data.num_workers",
     "data.root",

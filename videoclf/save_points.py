@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -30,6 +30,14 @@ from videoclf.types import Unreadable
 _KEY = "save_point"
 
 
+@runtime_checkable
+class Finishing(Protocol):
+    """What writes checkpoints, perhaps later."""
+
+    def finish(self) -> None:
+        """Wait until all is written."""
+
+
 class SavePoints(Checkpoint):
     """Writes `best.ckpt` and `last.ckpt`; restores what Lightning does not.
 
@@ -39,6 +47,8 @@ class SavePoints(Checkpoint):
         mode: `max` or `min`.
         every_n_steps: `last.ckpt` is also written every so many optimiser steps.
         every_n_minutes: likewise.
+        keep_best: also keep the best so many, as `top_<step>.ckpt`; 1 keeps `best.ckpt` alone.
+        keep_every_n_steps: keep `step_<step>.ckpt` every so many steps.
         seed: of the run.
         stop: the signals of this rank.
         began: when the run was started or resumed, seconds since the epoch.
@@ -52,6 +62,8 @@ class SavePoints(Checkpoint):
         mode: Literal["max", "min"],
         every_n_steps: int | None,
         every_n_minutes: float | None,
+        keep_best: int,
+        keep_every_n_steps: int | None,
         seed: int,
         stop: StopSignals,
         began: float,
@@ -61,16 +73,21 @@ class SavePoints(Checkpoint):
         self.mode = mode
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes
+        self.keep_best = keep_best
+        self.keep_every_n_steps = keep_every_n_steps
         self.seed = seed
         self.stop = stop
         self.began = began
         self.best: float | None = None
+        self.top: list[tuple[float, int]] = []  # value and step of the best, the best first
         self.train_seconds = 0.0  # in all sessions before this one, as are
         self.earlier_seconds = 0.0  # those that the run was alive
         self._fit_began = time.perf_counter()
         self._best_is_due = False
         self._last_is_due = False
+        self._top_is_due = False
         self._saved_step = 0
+        self._kept: set[str] = set()
         self._saved_at = time.monotonic()
         self._resumed: dict[str, Any] | None = None
 
@@ -107,9 +124,9 @@ class SavePoints(Checkpoint):
         )
         self._last_is_due |= save or self._is_due(trainer, batch_idx)
         if batch_idx % trainer.accumulate_grad_batches == 0:  # no gradients wait for others
-            if signal_number or self._best_is_due or self._last_is_due:
-                self._save(trainer, last=bool(signal_number) or self._last_is_due)
+            self._save(trainer, last=bool(signal_number) or self._last_is_due)
             if signal_number:
+                self._finish(trainer)
                 self.stop.received = signal_number
                 self.stop.leave_training()
         seed_step(
@@ -147,6 +164,10 @@ class SavePoints(Checkpoint):
         )
         if better:
             self.best, self._best_is_due = value, True
+        self.top.append((value, trainer.global_step))
+        self.top.sort(key=lambda each: -each[0] if self.mode == "max" else each[0])  # keeps ties
+        del self.top[self.keep_best :]
+        self._top_is_due = self.keep_best > 1
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Save the end of the training, from where only the evaluation is left.
@@ -157,16 +178,46 @@ class SavePoints(Checkpoint):
         self.train_seconds += time.perf_counter() - self._fit_began
         self._fit_began = time.perf_counter()
         self._save(trainer, last=True)
+        self._finish(trainer)
+        self._drop_others(trainer)
+        self._finish(trainer)
         self.stop.leave_training()
 
     def _save(self, trainer: pl.Trainer, *, last: bool) -> None:
         step, best = trainer.global_step, self._best_is_due
         self._best_is_due = self._last_is_due = False
+        every = self.keep_every_n_steps
+        if every and step and step % every == 0:
+            self._keep(trainer, f"step_{step}.ckpt")
         if best:
             trainer.save_checkpoint(self.folder / "best.ckpt")
+        if self._top_is_due:
+            self._top_is_due = False
+            if step in (at for _, at in self.top):
+                self._keep(trainer, f"top_{step}.ckpt")
+            self._drop_others(trainer)
         if last and (best or step != self._saved_step):
             trainer.save_checkpoint(self.folder / "last.ckpt")
             self._saved_step, self._saved_at = step, time.monotonic()
+
+    def _keep(self, trainer: pl.Trainer, name: str) -> None:
+        if name not in self._kept:
+            trainer.save_checkpoint(self.folder / name)
+            self._kept.add(name)
+
+    def _drop_others(self, trainer: pl.Trainer) -> None:
+        """Remove what is no longer among the best."""
+        names = [f"top_{at}.ckpt" for _, at in self.top]
+        if trainer.is_global_zero:
+            for path in self.folder.glob("top_*.ckpt"):
+                if path.name not in names:
+                    trainer.strategy.remove_checkpoint(path)
+
+    def _finish(self, trainer: pl.Trainer) -> None:
+        """Wait for what is written in a thread; the process may end right after."""
+        writer = trainer.strategy.checkpoint_io
+        if isinstance(writer, Finishing):
+            writer.finish()
 
     # what is saved ---------------------------------------------------------------------------
 
@@ -179,6 +230,7 @@ class SavePoints(Checkpoint):
             "batch": trainer.fit_loop.epoch_loop.batch_progress.current.completed,
             "step": trainer.global_step,
             "best": self.best,
+            "top": [list(each) for each in self.top],
             "logged_steps": trainer.fit_loop.epoch_loop._batches_that_stepped,
             "train_seconds": self.train_seconds + time.perf_counter() - self._fit_began,
             "alive_seconds": self.earlier_seconds + time.time() - self.began,
@@ -194,6 +246,7 @@ class SavePoints(Checkpoint):
         """Take it up; what the loops hold is put right when they have begun."""
         state = checkpoint[_KEY]
         self.best = state["best"]
+        self.top = [(value, step) for value, step in state.get("top", [])]
         self.train_seconds = state["train_seconds"]
         self.earlier_seconds = state["alive_seconds"]
         self._saved_step = state["step"]

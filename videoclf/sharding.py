@@ -13,6 +13,7 @@ fully_shard`, through Lightning's `ModelParallelStrategy`.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,16 @@ class FullySharded(ModelParallelStrategy):
         checkpoint_path: str | Path,
         weights_only: bool | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Verify a checkpoint and load it; tensors and plain values only, whatever is asked."""
+        """Verify a checkpoint and load it; tensors and plain values only, whatever is asked.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or holds more than tensors and plain values.
+        """
         checkpoint_file.verify(Path(checkpoint_path))
-        return super().load_checkpoint(checkpoint_path, weights_only=True)
+        try:
+            return super().load_checkpoint(checkpoint_path, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise checkpoint_file.unsafe(Path(checkpoint_path)) from error
 
 
 def shard(model: nn.Module, strategy: Strategy) -> None:

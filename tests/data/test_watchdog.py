@@ -62,6 +62,24 @@ def test_a_process_that_dies_names_its_file():
     assert "lower data.num_workers" in str(raised.value)
 
 
+def hang(rows):
+    time.sleep(600)
+
+
+def test_a_process_that_hangs_with_no_file_open_is_found():
+    """Such as one that waits for a lock; what it had read is closed by then."""
+    watchdog = FileWatchdog(seconds_per_file=60, path_of=str)
+    files = Files(watchdog.watch(1))
+    batches = iter(DataLoader(files, sampler=[0], num_workers=1, collate_fn=hang, timeout=1))
+    with (
+        pytest.raises(WorkerError, match=r"timed out after 1 .*has no file open") as raised,
+        watchdog.explaining(),
+    ):
+        next(batches)
+    assert raised.value.exit_code == 7
+    batches._shutdown_workers()
+
+
 def test_other_errors_pass():
     with (
         pytest.raises(RuntimeError, match="of another kind"),

@@ -46,6 +46,13 @@ def datamodule(folder, *, num_workers=0, num_crops=1, **transform):
     )
 
 
+def test_a_batch_is_given_up_once_each_of_its_videos_has_had_its_time(folder):
+    data = datamodule(folder, num_workers=1)
+    assert data.train_dataloader().timeout == 0
+    data.watchdog.seconds_per_file = 3
+    assert data.train_dataloader().timeout == 3 * (4 + 1)
+
+
 @pytest.mark.parametrize("jitter", [{}, {"short_side": (26, 32), "scale": None, "aspect": None}])
 def test_batches_are_the_same_for_any_number_of_workers(folder, jitter):
     batches = []

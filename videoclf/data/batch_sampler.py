@@ -77,6 +77,11 @@ class TrainBatches:
         """Itself: Lightning looks for `set_epoch` at `batch_sampler.sampler`."""
         return self
 
+    @property
+    def most_videos(self) -> int:
+        """Videos of this rank in the largest step; a schedule of shapes begins with such."""
+        return self.batch_size * max(scale for scale, _ in self._steps())
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the order; called before every epoch."""
         self.epoch = epoch
@@ -134,6 +139,11 @@ class EvalBatches:
         own = rows[rank::world]
         self.rows = own if len(own) else rows[:1]
         self.batch_size = batch_size
+
+    @property
+    def most_videos(self) -> int:
+        """Videos of a batch."""
+        return self.batch_size
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)

@@ -259,6 +259,16 @@ class VideoDataModule(pl.LightningDataModule):
         lengths = pc.list_value_length(labels).to_numpy()
         return expected_reads(lengths, pc.list_flatten(labels).to_numpy(), self.balance)
 
+    def _longest_wait(self, videos: int) -> float:
+        """Seconds after which a batch is given up: each of its videos may take its time, once.
+
+        Files are watched one by one; this finds a loader process that hangs with none open.
+        """
+        limit = self.watchdog.seconds_per_file
+        if limit is None or not self.num_workers:
+            return 0.0
+        return limit * (videos + 1)
+
     @property
     def _rank(self) -> int:
         return self.trainer.global_rank if self.trainer else 0
@@ -305,6 +315,7 @@ class VideoDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0 and isinstance(batches, TrainBatches),
             worker_init_fn=_start_worker if self.num_workers else None,
+            timeout=self._longest_wait(batches.most_videos),
         )
         self._loaders.append(loader)
         return loader

@@ -120,11 +120,16 @@ class FileWatchdog:
 
         Raises:
             DataError: the process was killed because its file took too long.
-            WorkerError: it died by itself, or by the kernel.
+            WorkerError: it died by itself, or by the kernel; or it hangs with no file open.
         """
         try:
             yield
         except RuntimeError as error:
+            if str(error).startswith("DataLoader timed out"):
+                raise WorkerError(
+                    f"{error}: a loader process hangs, and has no file open; see what it waits "
+                    "for, or raise data.seconds_per_file"
+                ) from error
             if not str(error).startswith("DataLoader worker"):
                 raise
             self._ending.set()
