@@ -1,5 +1,7 @@
 """A whole set of numbers, computed here with NumPy alone, against those of an evaluation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,11 @@ import torch
 from videoclf.evaluation.metrics import calibration_metrics, video_metrics
 from videoclf.evaluation.scores import ShardScores, join, true_class_ranks
 from videoclf.evaluation.stored import stored_metrics
+from videoclf.reports.analysis import class_scores, confusion_matrix
 from videoclf.reports.calibration import calibration
 from videoclf.reports.estimates import metric_intervals, views_curve
 from videoclf.reports.predictions import Predictions, read_predictions, write_predictions
+from videoclf.reports.slices import slices
 
 NUM_VIDEOS, NUM_CLASSES, NUM_CLIPS = 300, 12, 4
 MISSING = (7, 20, 111)
@@ -123,3 +127,73 @@ def test_the_curve_ends_at_the_whole_protocol(predictions):
     first = (views[:, 0].argmax(1) == labels) & predictions.available
     assert curve[0]["top1"] == pytest.approx(first.mean())
     assert curve[0]["top1"] < curve[-1]["top1"]
+
+
+def test_mean_class_counts_missing_videos_as_wrong(predictions):
+    metrics = stored_metrics(predictions)
+    labels, _ = made_up()
+    seen = predictions.available
+    right = seen & (np.nan_to_num(predictions.probabilities).argmax(1) == labels)
+    recalls = [right[labels == k].mean() for k in range(NUM_CLASSES)]
+    assert metrics["val/video_mean_class_4x1"] == pytest.approx(np.mean(recalls))
+    recalls = [right[seen & (labels == k)].mean() for k in range(NUM_CLASSES)]
+    assert metrics["val/video_mean_class_4x1_available"] == pytest.approx(np.mean(recalls))
+
+
+def test_classes_and_confusions(predictions):
+    labels, _ = made_up()
+    seen = predictions.available
+    said = np.nan_to_num(predictions.probabilities).argmax(1)
+    matrix = np.zeros((NUM_CLASSES, NUM_CLASSES), dtype=int)
+    for video in np.flatnonzero(seen):
+        matrix[labels[video], said[video]] += 1
+    np.testing.assert_array_equal(confusion_matrix(predictions), matrix)
+    support = np.bincount(labels, minlength=NUM_CLASSES)
+    for each in class_scores(predictions):
+        k = predictions.class_names.index(each.name)
+        assert each.support == support[k]
+        assert each.score == pytest.approx(matrix[k, k] / support[k])
+
+
+def test_kinds_of_videos(predictions):
+    """Accuracy by length: equal parts by quantile, of the evaluated videos."""
+    seconds = np.random.default_rng(5).uniform(1, 30, NUM_VIDEOS).astype(np.float32)
+    seconds[~predictions.available] = np.nan
+    (found,) = slices(replace(predictions, seconds=seconds))
+    labels, _ = made_up()
+    rows = np.flatnonzero(predictions.available)
+    right = predictions.probabilities[rows].argmax(1) == labels[rows]
+    order = np.argsort(seconds[rows])
+    parts = np.array_split(order, 5)
+    assert [part.support for part in found.parts] == pytest.approx([59] * 3 + [60] * 2, abs=1)
+    assert sum(part.support for part in found.parts) == len(rows)
+    for part, inside in zip(found.parts, parts, strict=True):
+        assert part.score == pytest.approx(right[inside].mean(), abs=0.02)
+
+
+def test_mean_average_precision(predictions):
+    """Several labels: precision at each video found, averaged, class by class."""
+    generator = np.random.default_rng(9)
+    hot = generator.random((NUM_VIDEOS, NUM_CLASSES)) < 0.2
+    probabilities = (0.6 * generator.random(hot.shape) + 0.4 * hot).astype(np.float32)
+    many = replace(
+        predictions,
+        labels=[tuple(np.flatnonzero(row).tolist()) for row in hot],
+        probabilities=probabilities,
+        multi_label=True,
+        ranks=None,
+        protocol={**predictions.protocol, "activation": "sigmoid"},
+    )
+    seen = predictions.available
+
+    def precision(k):
+        ranked = hot[seen, k][np.argsort(-probabilities[seen, k])]
+        return np.mean([ranked[: n + 1].mean() for n in np.flatnonzero(ranked)])
+
+    found = stored_metrics(many)
+    every = [precision(k) for k in range(NUM_CLASSES)]
+    assert found["val/video_map_4x1_available"] == pytest.approx(np.mean(every), abs=1e-6)
+    listed = [each * hot[seen, k].sum() / hot[:, k].sum() for k, each in enumerate(every)]
+    assert found["val/video_map_4x1"] == pytest.approx(np.mean(listed), abs=1e-6)
+    for each in class_scores(many):
+        assert each.score == pytest.approx(every[many.class_names.index(each.name)], abs=1e-6)

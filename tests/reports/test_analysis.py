@@ -9,6 +9,7 @@ from videoclf.reports.analysis import (
     confident_mistakes,
     confused_pairs,
     confusion_matrix,
+    hardest_videos,
 )
 
 
@@ -93,3 +94,14 @@ def test_unlabelled_videos_are_left_aside(make_predictions):
     assert confusion_matrix(predictions).sum() == 0
     assert confident_mistakes(predictions, limit=3) == ([], 0)
     assert all(s.score is None for s in class_scores(predictions))
+
+
+def test_the_hardest_videos_gave_their_class_the_least(make_predictions):
+    predictions = make_predictions(20, missing=(0,))
+    predictions.probabilities[7, 2] = 0.05  # wrong or not, its own class has little
+    predictions.probabilities[3, 3] = 0.6
+    found = hardest_videos(predictions, 6)
+    assert found[0].path == "videos/07 <i>.avi"
+    assert {each.path for each in found[1:5]} == {f"videos/{n:02d} <i>.avi" for n in (4, 8, 12, 16)}
+    assert found[5].path == "videos/03 <i>.avi"
+    assert found[5].predicted == found[5].true[0]

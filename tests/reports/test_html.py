@@ -1,3 +1,4 @@
+import html
 import os
 import re
 import shutil
@@ -18,10 +19,10 @@ VOID = {"meta", "link", "img", "wbr", "br"}
 class Page(HTMLParser):
     """Tags that must be balanced, addresses, and the text between them."""
 
-    def __init__(self, html):
+    def __init__(self, text):
         super().__init__()
         self.open, self.tags, self.addresses, self.text = [], [], [], ""
-        self.feed(html)
+        self.feed(text)
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
@@ -43,8 +44,8 @@ class Page(HTMLParser):
 def page_of(folder, **options):
     path = write_report(folder, root=folder, **options)
     assert path == folder / "report.html"
-    html = path.read_text(encoding="utf-8")
-    return html, Page(html)
+    text = path.read_text(encoding="utf-8")
+    return text, Page(text)
 
 
 def test_the_page_says_everything(make_run):
@@ -58,6 +59,7 @@ def test_the_page_says_everything(make_run):
         "Learning curves",
         "Most often confused",
         "5 most confident of 5 mistakes",
+        "Hardest videos",
         "20 evaluated videos",
         "1 min 35 s",
         "4.2 %",
@@ -69,7 +71,7 @@ def test_the_page_says_everything(make_run):
     ]:
         assert said in words, said
     assert page.tags.count("figure") == 3  # two curves, the reliability diagram
-    assert page.tags.count("article") == 5
+    assert page.tags.count("article") == 5 + 5  # the mistakes, and the hardest of the others
     assert page.tags.count("tr") >= 6
 
 
@@ -78,26 +80,26 @@ def test_the_page_needs_nothing_else(make_run, read_grey):
     (folder / "videos").mkdir()
     for number in (0, 4, 8, 12, 16):
         (folder / "videos" / f"{number:02d} <i>.avi").touch()
-    html, page = page_of(folder, read_frames=read_grey)
+    text, page = page_of(folder, read_frames=read_grey)
     assert page.tags.count("img") == 10
     assert all(address.startswith("data:") for address in page.addresses)
-    assert not re.search(r"https?://|@import|url\(", html)
-    assert "default-src 'none'" in html
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert "default-src 'none'" in text
     assert "script" not in page.tags
 
 
 def test_names_stay_text(make_run):
-    html, page = page_of(make_run())
-    assert "<script>" not in html
-    assert "<i>.avi" not in html
+    text, page = page_of(make_run())
+    assert "<script>" not in text
+    assert "<i>.avi" not in text
     assert "<script>alert(1)</script>" in page.text
     assert 'quote " & <b>' in page.text
 
 
 def test_secrets_of_the_config_are_hidden(make_run):
-    html, _ = page_of(make_run())
-    assert "very-secret" not in html
-    assert "api_key" in html
+    text, _ = page_of(make_run())
+    assert "very-secret" not in text
+    assert "api_key" in text
 
 
 def test_missing_videos_stand_out(make_run, make_results, make_predictions):
@@ -152,18 +154,18 @@ def test_multi_label(make_run, make_results, make_predictions):
     assert "mAP over 20 listed videos" in page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert "Average precision over the evaluated videos" in page.text
     assert "Confusion" not in page.text
-    assert page.tags.count("article") == 5
+    assert page.tags.count("article") == 5 + 5
 
 
 def test_four_hundred_classes_stay_small(make_run, make_results, make_predictions):
     classes = tuple(f"class {i}" for i in range(400))
     predictions = make_predictions(800, classes=classes)
-    html, page = page_of(make_run(make_results(classes=classes), predictions))
+    text, page = page_of(make_run(make_results(classes=classes), predictions))
     assert page.tags.count("img") == 1
-    assert "400 classes in the order of their ids" in page.text
+    assert "400 classes, those that are taken for one another next to each other" in page.text
     assert "Hardest" in page.text
     assert "All 400 classes" in page.text
-    assert len(html) < 500_000
+    assert len(text) < 500_000
 
 
 def test_spans_are_shown(make_run, make_predictions):
@@ -207,12 +209,93 @@ def test_a_browser_draws_it(make_run, chromium, tmp_path):
     assert blank.mean() < 0.8
 
 
-def test_nothing_sticks_out_on_a_phone(make_run, make_predictions, chromium, tmp_path):
+MEMBERS = {
+    "fusion": "cascade",
+    "members": [
+        {"name": "/a/long/" * 12 + "run_a", "top1": 0.61, "share": 1.0, "cost": 1.1e8},
+        {"name": "<i>b</i>", "top1": 0.75, "share": 0.4, "cost": 3.3e9},
+    ],
+    "ties": 3,
+    "threshold": 0.7,
+    "unsure_by": "confidence",
+    "relative_cost": 0.42,
+    "cost_unit": "MACs",
+    "fitted_on": {"subset": "val", "videos": 33},
+}
+
+
+def test_members_of_an_ensemble(make_run, make_results):
+    text, page = page_of(make_run(make_results(ensemble=MEMBERS)))
+    words = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    for said in ("Members", "its own top-1", "0.610", "40.0 %", "3.3 G", "42.0 % of asking all"):
+        assert said in words, said
+    assert "Fitted on 33 videos of subset val." in words
+    assert "3 ties of votes" in words
+    assert "<i>b</i>" in page.text
+    assert "<i>b" not in text
+
+
+SECTIONS = [
+    "Members",
+    "Learning curves",
+    "Confusion",
+    "Classes",
+    "Calibration",
+    "Most confident mistakes",
+    "Hardest videos",
+    "Time",
+    "To repeat it",
+]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_structure_in_a_browser(make_run, make_results, read_grey, chromium, tmp_path, width):
+    folder = make_run(make_results(ensemble=MEMBERS))
+    (folder / "videos").mkdir()
+    for number in range(20):
+        (folder / "videos" / f"{number:02d} <i>.avi").touch()
+    write_report(folder, root=folder, read_frames=read_grey)
+    measure = """<script>
+      const heads = [...document.querySelectorAll('h2')];
+      document.body.dataset.heads = heads.map(h => h.textContent.trim()).join('|');
+      document.body.dataset.tops = heads.map(h => Math.round(h.getBoundingClientRect().top));
+      const films = [...document.querySelectorAll('.film img')];
+      document.body.dataset.films = films.filter(i => i.complete && i.naturalWidth > 300).length;
+      document.body.dataset.small = [...document.querySelectorAll('main *')].filter(e =>
+        e.childNodes.length && e.textContent.trim() && !e.closest('details') &&
+        parseFloat(getComputedStyle(e).fontSize) < 10).length;
+    </script></body>"""
+    body = measured_body(folder, chromium, tmp_path, measure, width)
+    found = html.unescape(re.search('data-heads="([^"]*)"', body)[1]).split("|")
+    assert [head for head in found if "left out" not in head] == SECTIONS
+    tops = [int(top) for top in re.search('data-tops="([^"]*)"', body)[1].split(",")]
+    assert tops == sorted(set(tops))
+    assert int(re.search(r'data-films="(\d+)"', body)[1]) == 2 * (5 + 5)
+    assert 'data-small="0"' in body  # nothing too small to read
+
+
+def measured_body(folder, chromium, tmp_path, script, width):
+    """Return the tag of the body after a script has measured the page, which itself runs none."""
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    measured = tmp_path / "measured.html"
+    measured.write_text(page.replace("</body>", script), encoding="utf-8")
+    return re.search("<body[^>]*>", chromium(measured, f"--window-size={width},800", "--dump-dom"))[
+        0
+    ]
+
+
+def test_nothing_sticks_out_on_a_phone(
+    make_run, make_predictions, make_results, chromium, tmp_path
+):
     names = ("a-very-long-class-name-" * 8, "left", "right", "<b>up</b>", "down")
-    folder = make_run(predictions=make_predictions(classes=names))
+    results = make_results(
+        ensemble=MEMBERS,
+        counts={"expected": 20, "evaluated": 19, "missing": 1},
+        missing=({"path": "a/very/long/path/" * 9, "reason": "a long reason " * 9},),
+    )
+    folder = make_run(results, make_predictions(classes=names, missing=(1,)))
     write_report(folder, root=folder)
-    html = (folder / "report.html").read_text(encoding="utf-8")
-    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
     measure = """<script>
       const wide = document.documentElement.clientWidth;
       const out = [...document.querySelectorAll('main *')].filter(e =>
@@ -221,9 +304,7 @@ def test_nothing_sticks_out_on_a_phone(make_run, make_predictions, chromium, tmp
       document.body.dataset.out = out.map(e => e.tagName + '.' + e.className).join(' ');
       document.body.dataset.scroll = document.documentElement.scrollWidth - wide;
     </script></body>"""
-    measured = tmp_path / "measured.html"
-    measured.write_text(html.replace("</body>", measure), encoding="utf-8")
-    body = re.search("<body[^>]*>", chromium(measured, "--window-size=390,800", "--dump-dom"))[0]
+    body = measured_body(folder, chromium, tmp_path, measure, 390)
     assert int(re.search(r'data-width="(\d+)"', body)[1]) <= 500
     assert 'data-out=""' in body, body
     assert 'data-scroll="0"' in body, body

@@ -42,7 +42,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A video whose most probable class is none of its labels.
+    """A video and what was said of it: mostly one whose most probable class is none of its labels.
 
     `guesses` are the most probable classes and the true ones, most probable first.
     """
@@ -167,6 +167,19 @@ def confident_mistakes(
     ]
     wrong.sort(key=lambda pair: (-pair[0], pair[1]))
     return [_mistake(predictions, row, num_guesses) for _, row in wrong[:limit]], len(wrong)
+
+
+def hardest_videos(predictions: Predictions, limit: int, num_guesses: int = 3) -> list[Mistake]:
+    """Return the videos whose own class got the least probability, right or wrong.
+
+    Of several labels the mean of their probabilities counts.
+    """
+    rows = [int(row) for row in usable_rows(predictions)]
+    own = [
+        float(predictions.probabilities[row, list(predictions.labels[row])].mean()) for row in rows
+    ]
+    ranked = sorted(zip(own, rows, strict=True))[:limit]
+    return [_mistake(predictions, row, num_guesses) for _, row in ranked]
 
 
 def _mistake(predictions: Predictions, row: int, num_guesses: int) -> Mistake:

@@ -49,7 +49,7 @@ def _in_words(column: str, value: float | None) -> str:
         return share(value)
     if column == "share":
         return percent(value)
-    return f"{value:.3g}" if column == "weight" else f"{value:,.4g}"
+    return f"{value:.3g}" if value < 1000 else f"{value / 1e9:,.3g} G"
 
 
 def _sentences(findings: Mapping[str, Any]) -> list[str]:

@@ -19,8 +19,10 @@ from videoclf.reports.analysis import (
     confident_mistakes,
     confused_pairs,
     confusion_matrix,
+    hardest_videos,
 )
 from videoclf.reports.charts import Series, line_chart, matrix_png
+from videoclf.reports.class_order import similarity_order
 from videoclf.reports.filmstrip import Filmstrip
 from videoclf.reports.predictions import Predictions
 from videoclf.reports.results import Results
@@ -57,11 +59,15 @@ class Confusion:
 
 
 def arrange_confusion(predictions: Predictions | None) -> Confusion | None:
-    """Arrange the confusion matrix; None without predictions, or for multi-label ones."""
+    """Arrange the confusion matrix; None without predictions, or for multi-label ones.
+
+    Classes that are taken for one another stand together.
+    """
     if predictions is None or predictions.multi_label:
         return None
-    names = predictions.class_names
-    matrix = confusion_matrix(predictions)
+    order = similarity_order(predictions)
+    names = tuple(predictions.class_names[int(k)] for k in order)
+    matrix = confusion_matrix(predictions)[np.ix_(order, order)]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     as_table = len(names) <= MAX_TABLE_CLASSES
     return Confusion(
@@ -115,24 +121,38 @@ def arrange_classes(predictions: Predictions | None) -> Classes | None:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The most confident mistakes with their pictures, of how many, among how many videos."""
+    """The most confident mistakes with their pictures, of how many, among how many videos.
+
+    `hardest` are further videos, whose own class got the least probability.
+    """
 
     shown: tuple[tuple[Mistake, Filmstrip], ...]
     total: int
     evaluated: int
+    hardest: tuple[tuple[Mistake, Filmstrip], ...] = ()
 
 
 def arrange_mistakes(
     predictions: Predictions | None, limit: int, strip: Callable[[Mistake], Filmstrip]
 ) -> Mistakes | None:
-    """Arrange the most confident mistakes with their filmstrips; None without predictions."""
+    """Arrange the most confident mistakes and the hardest videos; None without predictions.
+
+    Of the hardest there are half as many, of those that are no shown mistake.
+    """
     if predictions is None:
         return None
     mistakes, total = confident_mistakes(predictions, limit)
+    shown = {(each.path, each.start, each.end) for each in mistakes}
+    hardest = [
+        each
+        for each in hardest_videos(predictions, limit + limit // 2)
+        if (each.path, each.start, each.end) not in shown
+    ][: limit // 2]
     return Mistakes(
         shown=tuple((mistake, strip(mistake)) for mistake in mistakes),
         total=total,
         evaluated=int(np.sum(predictions.available)),
+        hardest=tuple((each, strip(each)) for each in hardest),
     )
 
 
