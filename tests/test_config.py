@@ -144,6 +144,8 @@ def test_a_sweep_of_non_local_blocks_names_models_that_can_be_built():
         ("kinetics_videomae", "5x3@224_ends"),
         ("something_something", "2x3@224_without_end"),
         ("charades", "10x3@256_without_end_max"),
+        ("diving48", "1x3@224"),
+        ("epic_kitchens", "10x1@256_without_end"),
         ("tsn", "25x10@224_centres_logits"),
     ],
 )

@@ -94,3 +94,10 @@ def test_members_of_different_views():
     assert (parts.quantity, parts.ensemble, parts.views) == ("top1", "average", None)
     with pytest.raises(ConfigError, match="b is of an ensemble itself"):
         joint_protocol(ensemble, [one, same], ["a", "b"])
+
+
+def test_members_of_different_labels():
+    one = {"num_clips": 1, "num_crops": 3, "average": "probabilities", "label_version": "V2"}
+    assert joint_protocol(Ensemble(**DEFAULT), [one, one], ["a", "b"])["label_version"] == "V2"
+    with pytest.raises(ConfigError, match="labels are of versions V1, V2"):
+        joint_protocol(Ensemble(**DEFAULT), [one, {**one, "label_version": "V1"}], ["a", "b"])

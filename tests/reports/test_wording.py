@@ -52,6 +52,10 @@ def test_a_headline_says_its_protocol(make_results):
     some = make_results(counts=counts, protocol={"ema_decay": 0.999})
     words = wording.headline_in_words(some, "test/video_top1_10x3_available")
     assert words == f"top-1 over 18 available videos, 10 clips {TIMES} 3 crops, EMA weights"
+    diving = make_results(protocol={"label_version": "V2"})
+    words = wording.headline_in_words(diving, "test/video_mean_class_1x3@224")
+    assert words.startswith("mean class accuracy over 20 listed videos")
+    assert words.endswith("3 crops, labels V2")
 
 
 def test_an_alias_is_not_shown_twice(make_results):

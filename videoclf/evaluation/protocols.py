@@ -40,6 +40,14 @@ def joint_protocol(
             raise ConfigError(f"{name} is of an ensemble itself; name that ensemble's members")
     joint: dict[str, Any] = {"subset": protocols[0].get("subset", "test")}
     joint |= joint_views(protocols)
+    versions = {protocol.get("label_version") for protocol in protocols}
+    if len(versions) > 1:
+        raise ConfigError(
+            f"the members' labels are of versions {', '.join(sorted(map(str, versions)))}; "
+            "evaluate all on one"
+        )
+    if protocols[0].get("label_version"):
+        joint["label_version"] = protocols[0]["label_version"]
     return joint | {"ensemble": asdict(ensemble), "members": list(names)}
 
 

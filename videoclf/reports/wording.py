@@ -150,7 +150,10 @@ def headline_in_words(results: Results, name: str) -> str:
     if parts.average:
         protocol["average"] = parts.average
     views = views_in_words(protocol)
-    return f"{words}, {views}" if views else words
+    version = protocol.get("label_version")
+    return ", ".join(
+        [words, *([views] if views else []), *([f"labels {version}"] if version else [])]
+    )
 
 
 def conditions_in_words(name: str, protocol: Mapping[str, Any]) -> str:

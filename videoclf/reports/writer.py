@@ -58,6 +58,8 @@ def write_results(
         for key in ("average", "activation"):  # of what a model says of the views, not of losses
             protocol.pop(key, None)
     protocol |= {"ema_decay": config.get("ema_decay")}
+    if config["data"].get("label_version"):
+        protocol["label_version"] = config["data"]["label_version"]
     if config.get("weights"):
         protocol |= {"weights": config["weights"], "overridden": config.get("overridden")}
     if config.get("members"):

@@ -33,6 +33,16 @@ def test_lists(build, write, touch, tmp_path):
     assert manifest.record(1).path == "a_00001.mp4"
 
 
+def test_first_version(build, write, touch, tmp_path):
+    names = [f"a_{i:05d}.mp4" for i in range(40)] + [f"b_{i:05d}.mp4" for i in range(4)]
+    root = touch(tmp_path / "rgb", names)
+    lists = {name.replace("_V2", ""): text for name, text in LISTS.items()}
+    data = build("diving48", root=root, annotations=write(lists), label_version="V1")
+    assert data.manifest().counts() == {"train": 34, "val": 6, "test": 4}
+    with pytest.raises(ValueError, match="data.label_version=V3 must be V1 or V2"):
+        build("diving48", root=root, annotations=write(lists), label_version="V3")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

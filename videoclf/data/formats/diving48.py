@@ -1,7 +1,10 @@
-"""`data=diving48`: Diving48 (Li et al., ECCV 2018, doi:10.1007/978-3-030-01231-1_32), version 2.
+"""`data=diving48`: Diving48 (Li et al., ECCV 2018, doi:10.1007/978-3-030-01231-1_32).
 
-`annotations` is the folder of Diving48_V2_train.json, Diving48_V2_test.json (lists of
-{"vid_name", "label", "start_frame", "end_frame"}) and Diving48_vocab.json, whose item at an id is
+Its labels were corrected in October 2020: version 2. Numbers on the two versions are not
+comparable, so the protocol of a result names it. `annotations` is the folder of
+Diving48_V2_train.json and Diving48_V2_test.json (of version 1, Diving48_train.json and
+Diving48_test.json), lists of {"vid_name", "label", "start_frame", "end_frame"}, and
+Diving48_vocab.json, whose item at an id is
 that class in four parts: ["Back", "15som", "05Twis", "FREE"]. Files are `<vid_name>.mp4`, one dive
 each, anywhere below the root.
 
@@ -25,21 +28,28 @@ from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError
 
+#: Of the names of the official lists, by version of the labels.
+PREFIXES = {"V1": "Diving48", "V2": "Diving48_V2"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Diving48(VideoData):
-    """Diving48 V2: some 17,000 dives of 48 kinds, told apart by motion alone.
+    """Diving48: some 17,000 dives of 48 kinds, told apart by motion alone.
 
     Args:
         annotations: the folder of the official lists.
+        label_version: V2, as corrected in 2020, or V1.
         val_fraction: share of the training list held out as val.
     """
 
     annotations: str | None
     val_fraction: float
+    label_version: str = "V2"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.label_version not in PREFIXES:
+            raise ValueError(f"data.label_version={self.label_version} must be V1 or V2")
         check_fractions(self.val_fraction)
 
     def manifest(self) -> Manifest:
@@ -49,7 +59,8 @@ class Diving48(VideoData):
             ConfigError: a list is missing or an item of it is wrong.
             DataError: the root or videos are missing.
         """
-        lists = {s: f"Diving48_V2_{s}.json" for s in ("train", "test")}
+        prefix = PREFIXES[self.label_version]
+        lists = {subset: f"{prefix}_{subset}.json" for subset in ("train", "test")}
         holds = ", ".join(["Diving48_vocab.json", *lists.values()])
         folder = annotation_folder(self.annotations, holds)
         class_names = _read_classes(existing_file(folder, "Diving48_vocab.json"))
