@@ -6,6 +6,7 @@ python evaluate.py model.weights=torchvision:R3D_18/KINETICS400_V1 data=kinetics
 python evaluate.py predictions=runs/x/predictions.parquet
 python evaluate.py 'predictions=[runs/x,runs/y]' ensemble.fusion=vote
 python evaluate.py 'predictions={verb: runs/v, noun: runs/n}'
+python evaluate.py resume=runs/x
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from videoclf.config import (
     run_entry_point,
     spelled_out,
     task_overrides,
+    values_by_key,
     write_config,
 )
 from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options, refuse_ensemble
@@ -38,6 +40,7 @@ from videoclf.config_from_weights import align_to_weights, keys_of, offer_weight
 from videoclf.errors import ConfigError
 from videoclf.members import evaluate_members
 from videoclf.outer_launcher import agreed, find_place
+from videoclf.resume_evaluation import resume_evaluation
 from videoclf.secrets import find_secrets
 
 
@@ -64,7 +67,8 @@ def evaluate(config: DictConfig) -> None:
         evaluated = evaluate_members(folder, prepared, ranks=ranks, began=began)
         write_config({**prepared, "member_folders": evaluated}, folder)
         launch.start(folder, "ensemble", ranks=1, began=began)
-    else:
+        return
+    with launch.claimed(folder, place):
         secrets = find_secrets(plain(config))
         launch.start(folder, "evaluate", ranks=ranks, began=began, place=place, secrets=secrets)
 
@@ -90,6 +94,11 @@ def main() -> None:
     """Offer the checkpoint's settings to Hydra, then compose."""
     if of_stored():
         evaluate_stored()
+        return
+    if any(text.startswith("resume=") for text in sys.argv[1:]):
+        changes = values_by_key(sys.argv[1:])
+        folder = Path(str(changes.pop("resume")))
+        resume_evaluation(folder, changes, began=time.time(), place=find_place())
         return
     sys.argv = offer_weights_settings(spelled_out(sys.argv))
     if "weights" not in keys_of(sys.argv):

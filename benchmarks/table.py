@@ -36,6 +36,7 @@ SCRIPTS = (
     "repeated_clips",
     "train_transform",
     "multiview_read",
+    "multiview_eval",
     "manifest_startup",
     "growth",
     "train_step",

@@ -195,6 +195,37 @@ def test_wrong_keys_of_an_evaluation(evaluate, trained_run):
     assert (code, "did you mean 'test'?" in said) == (2, True), said
 
 
+def test_an_evaluation_of_no_videos(evaluate, trained_run, videos, tmp_path):
+    checkpoint = f"checkpoint={trained_run / 'checkpoints' / 'best.ckpt'}"
+    data = ("data=folder", f"data.root={videos}", "data.test_fraction=0")
+    code, said = evaluate(checkpoint, *data)
+    assert (code, "the data have no test videos (train" in said) == (2, True), said
+
+
+def test_an_evaluation_that_cannot_be_written(evaluate, trained_run, tmp_path):
+    checkpoint = f"checkpoint={trained_run / 'checkpoints' / 'best.ckpt'}"
+    (tmp_path / "file").touch()
+    code, said = evaluate(checkpoint, f"run_dir={tmp_path / 'file' / 'run'}")
+    assert (code, "cannot make the run folder" in said) == (6, True), said
+    assert str(tmp_path / "file" / "run") in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["views.crop_pixels=64"], "a test crop of 64 pixels does not fit into a short side of 32"),
+        (["sampler.num_frames=1"], "temporal strides need 2 frames, not 1"),
+        (["inference.share_frames=true"], "SlowFusion on data.modalities=['rgb'] does not encode"),
+    ],
+)
+def test_views_that_the_files_or_the_network_do_not_allow(
+    evaluate, trained_run, arguments, sentence
+):
+    checkpoint = f"checkpoint={trained_run / 'checkpoints' / 'best.ckpt'}"
+    code, said = evaluate(checkpoint, *arguments)
+    assert (code, sentence in said) == (2, True), said
+
+
 def test_an_option_that_lightning_refuses_and_a_metric_that_does_not_exist(tmp_path):
     finished = train_tiny(tmp_path / "run", "checkpoint.monitor=val/video_top7_1x1")
     said = finished.stderr.strip().splitlines()[-1]

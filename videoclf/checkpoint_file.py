@@ -50,8 +50,10 @@ def write(archive: io.BytesIO, path: Path, description: Mapping[str, Any]) -> No
         ) from error
 
 
-def verify(path: Path) -> None:
+def verify(path: Path) -> str:
     """Hold a file against its own hash, and its archive against what torch writes.
+
+    Returns its hash, hexadecimal.
 
     The hash finds damage, not malice: anybody can compute it. What a file may do when it is read
     is limited here, by its sizes, and by `weights_only=True` in whoever reads it.
@@ -88,6 +90,7 @@ def verify(path: Path) -> None:
             "take another checkpoint of the run"
         )
     _check_archive(path)
+    return digest.hexdigest()
 
 
 def _check_archive(path: Path) -> None:

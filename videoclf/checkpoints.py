@@ -86,17 +86,26 @@ def load(path: Path, map_location: Any | None = "cpu") -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing, damaged, or holds more than tensors and plain values.
     """
+    content = read_sealed(path, map_location)
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
+        raise CheckpointError(f"{path} holds no weights; give a checkpoint of a training run")
+    return content
+
+
+def read_sealed(path: Path, map_location: Any | None = "cpu") -> Any:
+    """Verify a file that `checkpoint_file` wrote and read its tensors and plain values.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
     checkpoint_file.verify(path)
     try:
-        content: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+        return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise checkpoint_file.unsafe(path) from error
     except _DAMAGE as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"cannot load {path}: {why}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
-        raise CheckpointError(f"{path} holds no weights; give a checkpoint of a training run")
-    return content
 
 
 def model_weights(path: Path, *, with_adapters: bool = False) -> dict[str, torch.Tensor]:

@@ -166,13 +166,25 @@ def choices() -> dict[str, str]:
 
 def changes_beside(key: str) -> dict[str, Any]:
     """Return what else the command line of a job sets, by key; of a group, the chosen option."""
+    given = values_by_key(HydraConfig.get().overrides.task)
+    return {name: value for name, value in given.items() if name != key}
+
+
+def values_by_key(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the values of overrides as typed, such as `seed=1`, by key.
+
+    Raises:
+        ConfigError: one is no override.
+    """
     parser = OverridesParser.create()
-    parsed = [parser.parse_override(text) for text in HydraConfig.get().overrides.task]
-    return {
-        override.key_or_group: override.value()
-        for override in parsed
-        if override.key_or_group != key
-    }
+    try:
+        parsed = [parser.parse_override(text) for text in overrides]
+    except HydraException as error:
+        raise ConfigError(
+            f"cannot read {' '.join(overrides)} as settings ({' '.join(str(error).split())}); "
+            "write key=value"
+        ) from error
+    return {override.key_or_group: override.value() for override in parsed}
 
 
 def in_sweep() -> bool:

@@ -39,6 +39,8 @@ GRACE_SECONDS = 15.0
 STOP_SECONDS = 9.0
 #: Errors after which, once their cause is mended, a run can go on where it stopped.
 MENDED_OUTSIDE = (DataError.exit_code, StorageError.exit_code, WorkerError.exit_code)
+#: Kinds of runs that can: train.py and evaluate.py take resume=<run folder>.
+RESUMABLE = ("train", "evaluate")
 
 
 def count_gpus() -> int:
@@ -164,8 +166,9 @@ def claimed(folder: Path, place: Place | None = None) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EBADF, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
                 raise  # those are of file systems that know no such locks: then nobody is warned
-        for stale in (*folder.glob(".*.part"), *folder.glob("checkpoints/.*.part")):
-            stale.unlink(missing_ok=True)
+        for place_of_files in (folder, folder / "checkpoints", folder / "parts"):
+            for stale in place_of_files.glob(".*.part"):
+                stale.unlink(missing_ok=True)
         for stale in folder.glob(".error_rank*.json"):
             stale.unlink(missing_ok=True)
         yield
@@ -173,13 +176,13 @@ def claimed(folder: Path, place: Place | None = None) -> Iterator[None]:
         os.close(handle)
 
 
-def resume_command(folder: Path) -> str:
-    """Return what to type to go on with a run."""
+def resume_command(folder: Path, kind: str = "train") -> str:
+    """Return what to type to go on with a run of a kind, train or evaluate."""
     here = Path.cwd()
     shown = str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
     if not re.fullmatch(r"[\w./-]+", shown):  # Hydra wants quotes, and so does the shell
         shown = shlex.quote(f"'{shown}'")
-    return f"python train.py resume={shown}"
+    return f"python {kind}.py resume={shown}"
 
 
 def start(
@@ -200,7 +203,8 @@ def start(
         ranks: how many processes, on all machines.
         began: when the user's command began, seconds since the epoch; the run's wall time counts
             from here.
-        resume_from: the run's checkpoint to go on from.
+        resume_from: the run's checkpoint to go on from; of an evaluation, the list of what is
+            stored of it.
         place: where another launcher has started a process a rank; this one starts its own only.
         secrets: of the config, which its file does not hold.
 
@@ -230,14 +234,15 @@ def start(
     codes = [process.returncode for process in processes]
     if received and any(codes):
         name = signal.Signals(received[0]).name
-        how = f"go on with: {resume_command(folder)}" if kind == "train" else "start it again"
+        goes_on = kind in RESUMABLE
+        how = f"go on with: {resume_command(folder, kind)}" if goes_on else "start it again"
         sys.stderr.write(f"stopped by {name}; {how}\n")
         raise SystemExit(128 + received[0])
     try:
         _raise_first(folder, dict(zip(numbers, codes, strict=True)), [numbers[k] for k in order])
     except VideoclfError as error:
-        if kind == "train" and error.exit_code in MENDED_OUTSIDE:
-            error.args = (f"{error}; then go on with: {resume_command(folder)}",)
+        if kind in RESUMABLE and error.exit_code in MENDED_OUTSIDE:
+            error.args = (f"{error}; then go on with: {resume_command(folder, kind)}",)
         raise
 
 

@@ -129,12 +129,18 @@ def is_finished(folder: Path) -> bool:
     return all((folder / name).is_file() for name in ("results.json", "report.html"))
 
 
-def check_changes(changes: Mapping[str, Any], *, hidden: Sequence[str] = ()) -> None:
+def check_changes(
+    changes: Mapping[str, Any],
+    *,
+    hidden: Sequence[str] = (),
+    changeable: Sequence[str] = CHANGEABLE,
+) -> None:
     """Refuse what would make another run of it.
 
     Args:
         changes: by key.
         hidden: keys of secrets, which the run's own config does not hold.
+        changeable: keys that may be set.
 
     Raises:
         ConfigError: such a setting, or a secret is not given; the text names the key.
@@ -145,10 +151,10 @@ def check_changes(changes: Mapping[str, Any], *, hidden: Sequence[str] = ()) -> 
                 f"{key} is hidden in the run's config.yaml; give it again beside resume: {key}=..."
             )
     for key in changes:
-        if key not in (*CHANGEABLE, *hidden):
+        if key not in (*changeable, *hidden):
             raise ConfigError(
                 f"{key} cannot be set beside resume: a run goes on with its own settings"
-                f"{nearest(key, CHANGEABLE)}; leave it out, or start a new run"
+                f"{nearest(key, changeable)}; leave it out, or start a new run"
             )
 
 

@@ -1,8 +1,8 @@
 """One rank of a run: manifest -> build -> fit -> evaluate -> report.
 
-Started by `videoclf.launch` as `python -m videoclf.run train|evaluate <run folder>`, with a
-checkpoint of the run as a third argument where it goes on from there; reads the folder's resolved
-`config.yaml`, and leaves its error, if any, for the launching process.
+Started by `videoclf.launch` as `python -m videoclf.run train|evaluate <run folder>`, with a third
+argument where it goes on: a checkpoint of the run, or the list of an evaluation's stored parts.
+Reads the folder's resolved `config.yaml`, and leaves its error, if any, for the launching process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from videoclf.checkpoints import load_model
 from videoclf.ensemble import join_members
 from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError
 from videoclf.evaluation.evaluator import Evaluation, evaluate
+from videoclf.evaluation.identity import identity
 from videoclf.evaluation.inference import Inference
+from videoclf.evaluation.parts import Parts as StoredParts
 from videoclf.evaluation.stored import evaluate_stored
 from videoclf.evaluation.stored_actions import evaluate_actions
 from videoclf.launch import error_file
@@ -116,7 +118,7 @@ def _run(kind: str, folder: Path, resume_from: Path | None, stop: StopSignals) -
         if kind == "train":
             train(config, folder, parts, began, resume_from)
         else:
-            test(config, folder, parts, began)
+            test(config, folder, parts, began, resume_from)
 
 
 def train(
@@ -145,20 +147,40 @@ def train(
     report(config, folder, parts, evaluation, began, timing)
 
 
-def test(config: Mapping[str, Any], folder: Path, parts: Parts, began: float) -> None:
-    """Evaluate a checkpoint by the config's views, then report."""
+def test(
+    config: Mapping[str, Any], folder: Path, parts: Parts, began: float, finished: Path | None
+) -> None:
+    """Evaluate a checkpoint, or published weights, by the config's views, then report.
+
+    `finished` lists what earlier starts have stored.
+    """
     if config.get("weights"):
         classes = config["data"]["class_names"]
         load_entry(config["weights"], parts.task.model, class_names=classes, whole=True)
     else:
         load_model(Path(config["checkpoint_file"]), parts.task.model)
     inference: Inference = build(config["inference"], name="inference")
-    evaluation = evaluate(
-        parts.trainer, parts.task, parts.datamodule, config["subset"], inference=inference
+    stored = StoredParts(
+        folder / "parts",
+        identity=identity(config),
+        every_seconds=inference.save_every_seconds,
+        rank=parts.trainer.global_rank,
+        finished=finished,
     )
-    views = len(evaluation.scores.rows) * parts.datamodule.views["test"].num_views
+    evaluation = evaluate(
+        parts.trainer,
+        parts.task,
+        parts.datamodule,
+        config["subset"],
+        inference=inference,
+        parts=stored,
+    )
+    videos = len(evaluation.scores.rows) - len(stored.rows)
+    views = videos * parts.datamodule.views["test"].num_views
     timing = {"clips_per_second": views / evaluation.seconds}
     report(config, folder, parts, evaluation, began, timing)
+    if parts.trainer.is_global_zero:
+        stored.remove()
 
 
 def report(

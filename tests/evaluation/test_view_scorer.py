@@ -1,5 +1,7 @@
 """Each distinct frame encoded once, and the logits of the plain path, on real encoded videos."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -121,15 +123,17 @@ def test_a_network_whose_forward_is_another_is_refused(folder):
 def test_sharing_is_by_default_where_it_can_be_and_refused_where_it_cannot():
     late, slow = frame_wise("late_fusion_pool"), configured("slow_fusion", num_classes=3)
     steps = configured("cnn_rnn", num_classes=3, num_frames=4, image_size=32, frames_per_step=2)
-    one = Views(num_clips=1, num_crops=3, average="probabilities")
+    several = SimpleNamespace(modalities=("rgb",), views={"test": VIEWS})
+    single = Views(num_clips=1, num_crops=3, average="probabilities")
+    one = SimpleNamespace(modalities=("rgb",), views={"test": single})
     default, wanted = Inference(), Inference(share_frames=True)
-    assert default.shares_frames(late, ["rgb"], VIEWS)
-    assert not default.shares_frames(late, ["rgb"], one)
-    assert not default.shares_frames(slow, ["rgb"], VIEWS)
+    assert default.shares_frames(late, several)
+    assert not default.shares_frames(late, one)
+    assert not default.shares_frames(slow, several)
     assert not can_share_frames(steps)
-    assert not Inference(share_frames=False).shares_frames(late, ["rgb"], VIEWS)
+    assert not Inference(share_frames=False).shares_frames(late, several)
     with pytest.raises(ConfigError, match=r"SlowFusion on data.modalities=\['rgb'\]"):
-        wanted.shares_frames(slow, ["rgb"], VIEWS)
+        wanted.shares_frames(slow, several)
 
 
 def test_numpy_rows_of_a_sample_are_positions_of_its_frames(folder):

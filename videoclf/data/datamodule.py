@@ -79,7 +79,8 @@ class VideoDataModule(pl.LightningDataModule):
         max_epochs: of the training, which these shapes share out.
         max_val_batches: a validation reads so many batches of each rank; None reads all.
 
-    `test_subset` and `share_frames` may be set before a test: whether its clips share frames.
+    Before a test may be set: `test_subset`, `share_frames` (whether clips do) and `tested_rows`, of
+    the manifest, which are left out.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.augment = augment
         self.max_val_batches = max_val_batches
         self.share_frames = False
+        self.tested_rows = np.zeros(0, np.int64)
         self.passes = passes
         self.multigrid = multigrid
         self.max_epochs = max_epochs
@@ -235,13 +237,15 @@ class VideoDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> TimedLoader:
         """One centre clip and crop a validation video."""
-        return self._eval_loader("val", self.views["val"])
+        return self._eval_loader(self.rows("val"), self.views["val"])
 
     def test_dataloader(self) -> TimedLoader:
         """All views of each video of `test_subset`."""
-        return self._eval_loader(
-            self.test_subset, self.views["test"], share_frames=self.share_frames
-        )
+        rows = self.rows(self.test_subset)
+        left = rows[~np.isin(rows, self.tested_rows)]
+        # with nothing left, one video is read again, so that the loop and its hooks are run
+        left = left if len(left) else rows[:1]
+        return self._eval_loader(left, self.views["test"], share_frames=self.share_frames)
 
     def rows_dataloader(self, rows: np.ndarray) -> TimedLoader:
         """All test views of some rows of the manifest, int64 (N,), in their order."""
@@ -277,11 +281,11 @@ class VideoDataModule(pl.LightningDataModule):
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1
 
-    def _eval_loader(self, subset: str, views: Views, *, share_frames: bool = False) -> TimedLoader:
+    def _eval_loader(
+        self, rows: np.ndarray, views: Views, *, share_frames: bool = False
+    ) -> TimedLoader:
         videos = max(1, self.batch_size // views.num_views)
-        batches = EvalBatches(
-            self.rows(subset), batch_size=videos, rank=self._rank, world=self._world
-        )
+        batches = EvalBatches(rows, batch_size=videos, rank=self._rank, world=self._world)
         return self._loader(batches, views=views, share_frames=share_frames)
 
     def _loader(

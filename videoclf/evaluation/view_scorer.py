@@ -42,13 +42,15 @@ class ViewScorer:
     Args:
         model: in eval mode; clips by modality (N, C, T, H, W) -> logits (N, K) or (N, S, K).
         views_at_once: clips that go through it together; of frames, so many times T.
+        contiguous: lay them out channels first, instead of last as they come.
     """
 
-    def __init__(self, model: nn.Module, *, views_at_once: int) -> None:
+    def __init__(self, model: nn.Module, *, views_at_once: int, contiguous: bool = False) -> None:
         self.model: Any = model
         self.views_at_once = views_at_once
+        self.contiguous = contiguous
         self._clips: FilledBatches[Batch] = FilledBatches(
-            lambda clips: self.model(**clips), at_once=views_at_once
+            lambda clips: self.model(**self._laid(clips)), at_once=views_at_once
         )
         self._frames: FilledBatches[Batch] | None = None
         self._expected: torch.Tensor | None = None  # logits of the first clip, by `forward`
@@ -70,16 +72,20 @@ class ViewScorer:
         if self._frames is None:
             num_frames = batch.frame_rows.shape[2]
             self._frames = FilledBatches(
-                lambda inputs: self.model.encode_frames(inputs["rgb"]),
+                lambda inputs: self.model.encode_frames(self._laid(inputs)["rgb"]),
                 at_once=self.views_at_once * num_frames,
             )
-            self._expected = self.model(rgb=clips_of(frames, batch.frame_rows[0, :1]))
+            clip = self._laid({"rgb": clips_of(frames, batch.frame_rows[0, :1])})
+            self._expected = self.model(**clip)
         return self._fused(self._frames.add({"rgb": frames}, tag))
 
     def rest(self) -> Scored:
         """Score what has not filled a batch, and return the batches that are done with it."""
         done = _by_video(self._clips.rest())
         return done if self._frames is None else done + self._fused(self._frames.rest())
+
+    def _laid(self, inputs: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        return {n: x.contiguous() for n, x in inputs.items()} if self.contiguous else inputs
 
     def _fused(self, encoded: Scored) -> Scored:
         """Turn features of distinct frames (F, ...) into logits of views."""

@@ -100,6 +100,8 @@ def write_report(
             mistakes=arrange_mistakes(predictions, max_mistakes, strip),
             timing=_timing(results),
             environment=_flat(results.environment),
+            inference=_flat(results.inference),
+            inference_changes=wording.inference_changes(results),
             protocol=_flat(results.protocol),
             config_text=config_text(config),
             command=redact_command(results.command),

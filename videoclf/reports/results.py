@@ -37,6 +37,8 @@ class Results:
         views_curve: accuracy by the number of clips, see `videoclf.reports.estimates`.
         ensemble: of several networks: each one's own top-1, weight and share, see
             `videoclf.evaluation.fuse`.
+        inference: how the network was run, and how far that moved probabilities, see
+            `videoclf.evaluation.inference`.
     """
 
     metrics: Mapping[str, float]
@@ -51,6 +53,7 @@ class Results:
     missing: tuple[Mapping[str, str], ...] = ()
     views_curve: tuple[Mapping[str, float], ...] = ()
     ensemble: Mapping[str, Any] = field(default_factory=dict)
+    inference: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in self.metrics.items():

@@ -31,6 +31,8 @@ def print_summary(results: Results, run_folder: Path, console: Console | None = 
         for sentence in members.sentences:
             console.print(Text(sentence, style="dim"), soft_wrap=True)
         console.print()
+    if changed := wording.inference_changes(results):
+        console.print(Text(changed, style="dim"), soft_wrap=True)
     if timing := _timing(results):
         console.print(Text(timing, style="dim"), soft_wrap=True)
     console.print()

@@ -68,6 +68,26 @@ class MetricName:
         return _QUANTITIES.get(self.quantity, self.quantity.replace("_", " "))
 
 
+def inference_changes(results: Results) -> str:
+    """Say how far options of the evaluation moved probabilities; "" where none could."""
+    found = results.inference
+    count = found.get("compared_videos")
+    if count is None:
+        return ""
+    options = ", ".join(
+        f"{name}={'true' if name.endswith('fold_batch_norm') else value}"
+        for name, value in found.items()
+        if "." in name
+    )
+    if not count:
+        return f"{options}: not compared with the plain network"
+    return (
+        f"{options}, against the plain network on {plural(int(count), 'video')}: probabilities "
+        f"moved by at most {found['largest_change']:.2g}, {found['mean_change']:.2g} on average; "
+        f"{plural(int(found['top1_changed']), 'first answer')} changed"
+    )
+
+
 def parse_metric(name: str) -> MetricName:
     """Split a metric's name; a name of another form is a quantity as a whole."""
     subset, _, rest = name.rpartition("/")

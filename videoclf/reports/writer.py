@@ -85,6 +85,7 @@ def write_results(
         missing=tuple({"path": u.path, "reason": u.reason} for u in scores.unreadable),
         views_curve=views_curve(predictions) if predictions else (),
         ensemble=ensemble or {},
+        inference=evaluation.inference,
     )
     if evaluation.reconstructions:
         write_reconstructions(folder, evaluation.reconstructions)

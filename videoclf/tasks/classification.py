@@ -6,6 +6,7 @@ probabilities a video; rows of all ranks are joined before any metric is compute
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -15,18 +16,21 @@ from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from videoclf.errors import NonFiniteLossError
+from videoclf.errors import ConfigError, NonFiniteLossError
+from videoclf.evaluation.collected import Collected
 from videoclf.evaluation.evaluator import Evaluation
+from videoclf.evaluation.inference import Inference, Plan
 from videoclf.evaluation.metrics import calibration_metrics, video_metrics
-from videoclf.evaluation.scores import Scores, ShardScores, gather, join, true_class_ranks
+from videoclf.evaluation.scores import Scores, gather, join, true_class_ranks
 from videoclf.evaluation.view_scorer import Scored, ViewScorer
 from videoclf.optimizers import OptimizerFactory
 from videoclf.tasks.losses import check_loss, softmax_focal
-from videoclf.tasks.video_task import VideoTask, unreadable_error
-from videoclf.types import Batch, Unreadable
+from videoclf.tasks.video_task import VideoTask, check_complete
+from videoclf.types import Batch
 
 if TYPE_CHECKING:
     from videoclf.data.datamodule import VideoDataModule
+    from videoclf.evaluation.parts import Parts
     from videoclf.evaluation.views import Views
 
 
@@ -78,11 +82,9 @@ class VideoClassification(VideoTask):
         self.label_smoothing = label_smoothing
         self.gamma = focal_gamma if loss == "focal" else 0.0
         self.train_metrics = self.clip_metrics().clone(prefix="train/")
-        self._rows: list[torch.Tensor] = []
-        self._probabilities: list[torch.Tensor] = []
-        self._columns: dict[str, list[torch.Tensor]] = {}
-        self._unreadable: list[Unreadable] = []
+        self.collected = Collected(num_classes)
         self._scorer: ViewScorer | None = None
+        self._plan = Plan()  # of the test; a validation is plain
 
     # training -------------------------------------------------------------------------------
 
@@ -174,11 +176,11 @@ class VideoClassification(VideoTask):
 
     def on_validation_epoch_start(self) -> None:
         """Begin with no video waiting."""
-        self._begin()
+        self._begin(contiguous=False)
 
     def on_test_epoch_start(self) -> None:
         """Begin with no video waiting."""
-        self._begin()
+        self._begin(contiguous=self._plan.contiguous)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Score one batch of validation videos."""
@@ -192,11 +194,10 @@ class VideoClassification(VideoTask):
         """Join the rows of all ranks and log `val/<metric>_1x1`."""
         self._finish("val")
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        shards = gather(self.take_scores())
+        shards = chain.from_iterable(gather(self.collected.take()))
         rows, labels = self.listed(datamodule, "val")
         scores = join(shards, rows=rows, labels=labels, num_classes=self.num_classes)
-        if scores.num_missing > self.max_unreadable:
-            raise unreadable_error(scores.unreadable, self.max_unreadable)
+        check_complete(scores, self.max_unreadable)
         metrics = self.video_metrics(scores, datamodule.views["val"].name)
         for name, value in {"video_loss": self.video_loss(scores), **metrics}.items():
             self.log(f"val/{name}", value)
@@ -205,43 +206,49 @@ class VideoClassification(VideoTask):
         """Score the last videos; the ranks' scores are joined after the loop."""
         self._finish("test")
 
+    def check_inference(self, inference: Inference) -> None:
+        """Every option is for classifiers."""
+
+    def run_as(self, plan: Plan) -> None:
+        """Run the network of the coming test so."""
+        self._plan = plan
+
+    def store_in(self, parts: Parts) -> None:
+        """Store finished videos of the coming test as it goes."""
+        self.collected.parts = parts
+
     def evaluation(self, datamodule: VideoDataModule, subset: str, seconds: float) -> Evaluation:
         """Join the scores of all ranks and measure them; see `VideoTask.evaluation`."""
         rows, labels = self.listed(datamodule, subset)
-        shards = gather(self.take_scores())
+        shards = chain.from_iterable(gather(self.collected.take()))
         scores = join(shards, rows=rows, labels=labels, num_classes=self.num_classes)
-        if scores.num_missing > self.max_unreadable:
-            raise unreadable_error(scores.unreadable, self.max_unreadable)
+        check_complete(scores, self.max_unreadable)
         protocol = datamodule.views["test"].name
         metrics = self.video_metrics(scores, protocol) | self.calibration(scores, protocol)
         named = {f"{subset}/{name}": value for name, value in metrics.items()}
         return Evaluation(subset, scores, named, seconds)
 
-    def take_scores(self) -> ShardScores:
-        """Return and forget what this rank has scored since the last call."""
-        shard = ShardScores(
-            rows=torch.cat(self._rows) if self._rows else torch.zeros(0, dtype=torch.int64),
-            probabilities=torch.cat(self._probabilities)
-            if self._probabilities
-            else torch.zeros(0, self.num_classes),
-            unreadable=tuple(self._unreadable),
-            columns={name: torch.cat(values) for name, values in self._columns.items()},
-        )
-        self._rows, self._probabilities, self._unreadable, self._columns = [], [], [], {}
-        return shard
-
-    def _begin(self) -> None:
+    def _begin(self, *, contiguous: bool) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        self._scorer = ViewScorer(self.model, views_at_once=datamodule.batch_size)
+        self._scorer = ViewScorer(
+            self.model, views_at_once=datamodule.batch_size, contiguous=contiguous
+        )
 
     def _score(self, batch: Batch, part: str) -> None:
         self.unreadable.update({record.index: record for record in batch.unreadable})
-        self._unreadable += batch.unreadable
-        if len(batch):
-            if self._scorer is None:
-                self._begin()
-            assert self._scorer is not None
-            self._note(self._scorer.add(batch), part)
+        self.collected.miss(batch.unreadable)
+        if not len(batch):
+            return
+        if self._scorer is None:
+            self._begin(contiguous=False)
+        assert self._scorer is not None
+        if part == "test" and self._plan.comparison is not None:
+            self._plan.comparison.note(batch)
+        try:
+            scored = self._scorer.add(batch)
+        except ValueError as error:  # the model's own check of its clips: other views suit it
+            raise ConfigError(str(error)) from error
+        self._note(scored, part)
 
     def _finish(self, part: str) -> None:
         if self._scorer is None:
@@ -260,17 +267,16 @@ class VideoClassification(VideoTask):
                     "the model's scores are not finite in evaluation; its weights have diverged: "
                     "lower optimizer.learning_rate or set trainer.gradient_clip_val"
                 )
-            self._rows.append(batch.indices)
-            self._probabilities.append(probabilities)
-            if part == "test":
-                self._note_columns(batch, logits, views)
+            columns = self._columns(batch, logits, views) if part == "test" else {}
+            self.collected.add(batch.indices, probabilities, columns)
 
-    def _note_columns(self, batch: Batch, logits: torch.Tensor, views: Views) -> None:
-        """Keep what else the report tells of each video; see `Scores.columns`."""
+    def _columns(self, batch: Batch, logits: torch.Tensor, views: Views) -> dict[str, torch.Tensor]:
+        """Return what else the report tells of each video; see `Scores.columns`."""
         found = self.ranks(views.prefix_probabilities(logits), batch.labels)
         if batch.seconds is not None and batch.motion is not None:
             found |= {"seconds": batch.seconds, "motion": batch.motion}
         if views.keep:
             found["views"] = views.view_probabilities(logits)
-        for name, values in found.items():
-            self._columns.setdefault(name, []).append(values.cpu())
+        if self._plan.comparison is not None:
+            found["plain"] = self._plan.comparison.column(batch.indices, self.num_classes)
+        return {name: values.cpu() for name, values in found.items()}

@@ -31,7 +31,7 @@ from videoclf.models.masked_autoencoder import (
 from videoclf.models.videomae import VideoMAE
 from videoclf.optimizers import OptimizerFactory
 from videoclf.reports.reconstructions import Reconstruction
-from videoclf.tasks.video_task import VideoTask, unreadable_error
+from videoclf.tasks.video_task import VideoTask, check_complete
 from videoclf.types import Batch, Unreadable
 
 if TYPE_CHECKING:
@@ -262,6 +262,5 @@ class MaskedPretraining(VideoTask):
         self._rows, self._losses, self._unreadable = [], [], []
         rows = self.trainer.datamodule.rows(subset)  # type: ignore[attr-defined]
         joined = join_losses(gather(shard), rows=rows)
-        if joined.num_missing > self.max_unreadable:
-            raise unreadable_error(joined.unreadable, self.max_unreadable)
+        check_complete(joined, self.max_unreadable)
         return joined

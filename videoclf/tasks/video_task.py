@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from videoclf.errors import DataError, NonFiniteLossError
+from videoclf.errors import ConfigError, DataError, NonFiniteLossError, WorkerError
 from videoclf.global_batch import BatchRule
 from videoclf.multigrid_training import paced
 from videoclf.optimizers import OptimizerFactory
@@ -19,6 +19,10 @@ from videoclf.types import Batch, Unreadable
 if TYPE_CHECKING:
     from videoclf.data.datamodule import VideoDataModule
     from videoclf.evaluation.evaluator import Evaluation
+    from videoclf.evaluation.inference import Inference, Plan
+    from videoclf.evaluation.losses import VideoLosses
+    from videoclf.evaluation.parts import Parts
+    from videoclf.evaluation.scores import Scores
 
 
 class VideoTask(pl.LightningModule, abc.ABC):
@@ -54,6 +58,24 @@ class VideoTask(pl.LightningModule, abc.ABC):
         Raises:
             DataError: more videos are unreadable than allowed.
         """
+
+    def check_inference(self, inference: Inference) -> None:
+        """Refuse options of an evaluation that this task cannot follow.
+
+        Raises:
+            ConfigError: there are some.
+        """
+        if inference.fold_batch_norm or inference.layout != "channels_last":
+            raise ConfigError(
+                "inference.fold_batch_norm and inference.layout are for tasks with classes, not "
+                f"for {type(self).__name__}; leave them out"
+            )
+
+    def run_as(self, plan: Plan) -> None:
+        """Run the network of the coming test so; a task without classes has nothing to choose."""
+
+    def store_in(self, parts: Parts) -> None:
+        """Store finished videos of the coming test as it goes; a task that cannot leaves it be."""
 
     def on_before_backward(self, loss: torch.Tensor) -> None:
         """Stop before the optimiser steps on a loss that is not finite."""
@@ -116,6 +138,27 @@ class VideoTask(pl.LightningModule, abc.ABC):
         self.unreadable.update({record.index: record for record in batch.unreadable})
         if len(self.unreadable) > self.max_unreadable:
             raise unreadable_error(tuple(self.unreadable.values()), self.max_unreadable)
+
+
+def check_complete(found: Scores | VideoLosses, allowed: int) -> None:
+    """Refuse to call an evaluation complete that is not.
+
+    Args:
+        found: of all ranks, joined.
+        allowed: unreadable videos that may be missing.
+
+    Raises:
+        WorkerError: a listed video was neither evaluated nor found unreadable.
+        DataError: more videos are unreadable than allowed.
+    """
+    lost = found.num_missing - len(found.unreadable)
+    if lost > 0:
+        raise WorkerError(
+            f"{lost} of {len(found.rows)} listed videos were neither evaluated nor found "
+            "unreadable, so this is no whole evaluation: a rank has lost them; start it again"
+        )
+    if found.num_missing > allowed:
+        raise unreadable_error(found.unreadable, allowed)
 
 
 def unreadable_error(unreadable: tuple[Unreadable, ...], allowed: int) -> DataError:
