@@ -243,6 +243,10 @@ def test_a_model_of_one_clip_size_is_refused_by_name(trained_run, tmp_path):
             start_folder(trained_run, tmp_path / "run", **changes(model__temporal_strides=[2, 2])),
             num_workers=0,
         )
+    with pytest.raises(ConfigError, match="trainer.max_epochs=-1: multigrid shares out a number"):
+        fit(start_folder(trained_run, tmp_path / "endless", **changes(trainer__max_epochs=-1)))
+    with pytest.raises(ConfigError, match="overfit=8 trains on the same clips again and again"):
+        fit(start_folder(trained_run, tmp_path / "few", **changes(overfit=8)))
     model = configured("resnet_3d_small")
     check_model(model, multigrid().shapes(ClipShape(8, 64)), ["rgb"])
     assert model.training

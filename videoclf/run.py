@@ -139,8 +139,12 @@ def train(
     load_model(best, parts.task.model)
     subset = "test" if parts.datamodule.manifest.counts()["test"] else "val"
     evaluation = evaluate(parts.trainer, parts.task, parts.datamodule, subset)
-    steps = parts.trainer.num_training_batches * parts.trainer.current_epoch
-    videos = steps * parts.datamodule.batch_size * parts.trainer.world_size
+    plan = parts.datamodule.plan
+    batches = parts.trainer.num_training_batches  # of an epoch, if all have the same number
+    if plan is not None:
+        batches = plan.units * parts.datamodule.passes
+    batches *= parts.trainer.current_epoch
+    videos = batches * parts.datamodule.batch_size * parts.trainer.world_size
     clips = videos * parts.datamodule.clips_per_video
     timing = {"train_seconds": train_seconds, "clips_per_second": clips / train_seconds}
     began -= parts.save_points.earlier_seconds

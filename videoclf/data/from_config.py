@@ -76,8 +76,13 @@ def _steps(config: Mapping[str, Any]) -> dict[str, Any]:
             f"overfit={config['overfit']} trains on the same clips again and again, and "
             "multigrid on other shapes; set multigrid=null"
         )
+    epochs = config["trainer"]["max_epochs"]
+    if node is not None and (epochs is None or epochs < 1):
+        raise ConfigError(
+            f"trainer.max_epochs={epochs}: multigrid shares out a number of epochs; set one, from 1"
+        )
     return {
         "passes": config["trainer"]["accumulate_grad_batches"],
         "multigrid": node and build(node, name="multigrid", trusted_packages=trusted),
-        "max_epochs": config["trainer"]["max_epochs"],
+        "max_epochs": epochs,
     }
