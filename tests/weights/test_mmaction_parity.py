@@ -16,6 +16,7 @@ CASES = {
     "x3d_s_13x6x1_facebook-kinetics400-rgb": ({}, {}, 4, 64, None),
     "slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb": ({}, {}, 8, 64, "resnet_3d"),
     "slowfast_r50_8xb8-8x8x1-steplr-256e_kinetics400-rgb": ({}, {}, 32, 64, "slowfast"),
+    "slowfast_r50_8xb8-4x16x1-256e_kinetics400-rgb": ({}, {}, 32, 64, None),
     "c2d_r50-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb": ({}, {}, 4, 64, "resnet_3d"),
     "c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb": ({}, {}, 16, 112, "c3d"),
     "swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb": ({}, {}, 4, 224, "swin"),

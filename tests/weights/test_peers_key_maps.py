@@ -162,10 +162,34 @@ def test_tsn_becomes_a_network_of_frames():
     }
 
 
-def test_laterals_without_a_norm_are_refused():
+def plain_laterals(model):
+    """Give a model's tensors MMAction2's names, its laterals without norms."""
+    weights = peer_names.named_as(peer_names.slowfast("mmaction", model), peer_names.drawn(model))
+    return {k: v for k, v in weights.items() if "lateral.bn" not in k}
+
+
+def test_laterals_without_a_norm_need_twice_the_channels():
     model = configured("slowfast_small")
-    pairs = peer_names.slowfast("mmaction", model)
-    weights = peer_names.named_as(pairs, peer_names.drawn(model))
-    plain = {k: v for k, v in weights.items() if "lateral.bn" not in k}
-    with pytest.raises(CheckpointError, match=r"neither norm nor ReLU \(lateral_norm=False\)"):
-        layouts_of(model)["mmaction"](plain, model)
+    with pytest.raises(CheckpointError, match=r"lateral_norm=False\); set model.lateral_ratio to"):
+        layouts_of(model)["mmaction"](plain_laterals(model), model)
+
+
+def test_laterals_without_a_norm_are_expressed_by_twice_the_channels():
+    narrow = configured("slowfast_small").eval()
+    wide = configured("slowfast_small", lateral_ratio=4).eval()
+    found = layouts_of(wide)["mmaction"](plain_laterals(narrow), wide)
+    wide.load_state_dict({**found, **counters(wide)})
+    narrow.load_state_dict(
+        {**peer_names.drawn(narrow), "classifier.weight": found["classifier.weight"]}
+    )
+    for lateral in narrow.laterals:  # MMAction2's: the convolution alone
+        lateral.forward = lateral.conv.forward
+    rgb = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        expected = narrow(rgb)
+        scale = expected.abs().max()
+        torch.testing.assert_close(wide(rgb) / scale, expected / scale, atol=1e-4, rtol=0)
+
+
+def counters(model):
+    return {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")}

@@ -92,26 +92,49 @@ def pyslowfast(weights: Weights, model: nn.Module) -> dict[str, torch.Tensor]:  
     return under_our_names(weights, PYSLOWFAST_KEYS)
 
 
-def mmaction(weights: Weights, model: nn.Module) -> dict[str, torch.Tensor]:  # noqa: ARG001
-    """Of ResNet3dSlowFast with norms in its lateral connections; its head reads the fast one first.
+def mmaction(weights: Weights, model: nn.Module) -> dict[str, torch.Tensor]:
+    """Of ResNet3dSlowFast; its head reads the fast pathway first.
 
     Raises:
-        CheckpointError: the lateral connections have no norm, and so no ReLU, which no name tells
-            but the norm's.
+        CheckpointError: its lateral connections have no norm, and so no ReLU, which no name tells
+            but the norm's, and the model has not the channels to do without.
     """
-    name = "backbone.slow_path.conv1_lateral"
-    if f"{name}.conv.weight" in weights and f"{name}.bn.weight" not in weights:
-        raise CheckpointError(
-            "these are the weights of an MMAction2 SlowFast whose lateral connections have neither "
-            "norm nor ReLU (lateral_norm=False), which SlowFast here has; take one with norms "
-            "(mmaction:slowfast_r50_8xb8-8x8x1-steplr-256e_kinetics400-rgb) or PyTorchVideo's "
-            "(pytorchvideo:slowfast_4x16_r50)"
-        )
     found = under_our_names(weights, MMACTION_KEYS)
     fast = found.get("fast_stages.3.blocks.0.bn3.weight")
     if fast is not None and HEAD[0] in found:
         found[HEAD[0]] = found[HEAD[0]].roll(-len(fast), dims=1)  # fast, slow -> slow, fast
-    return found
+    lateral = found.get("laterals.0.conv.weight")
+    if lateral is None or "laterals.0.norm.weight" in found:
+        return found
+    if len(model.state_dict()["laterals.0.conv.weight"]) != 2 * len(lateral):
+        raise CheckpointError(
+            "these are the weights of an MMAction2 SlowFast whose lateral connections have neither "
+            "norm nor ReLU (lateral_norm=False); set model.lateral_ratio to twice its own, 4 for "
+            "the published ones, so that they fit as x = ReLU(x) - ReLU(-x)"
+        )
+    return without_relu(found)
+
+
+def without_relu(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Express plain lateral connections by those with norm and ReLU, of twice the channels.
+
+    The convolution gives x and -x, the norm changes neither, and what reads ReLU(x) and ReLU(-x)
+    weighs them by A and -A, which is A x: the same function.
+    """
+    made = dict(found)
+    for i in range(4):
+        name = f"laterals.{i}"
+        kernel = found[f"{name}.conv.weight"]  # (C, C_fast, k, 1, 1)
+        made[f"{name}.conv.weight"] = torch.cat([kernel, -kernel])
+        ones = kernel.new_ones(2 * len(kernel))
+        made[f"{name}.norm.weight"] = ones * (1 + 1e-5) ** 0.5  # of batch norm's epsilon
+        made[f"{name}.norm.running_var"] = ones
+        made[f"{name}.norm.bias"] = made[f"{name}.norm.running_mean"] = torch.zeros_like(ones)
+        for reader in ("conv1", "downsample.0"):
+            place = f"slow_stages.{i}.blocks.0.{reader}.weight"
+            slow, lateral = found[place].tensor_split([-len(kernel)], dim=1)
+            made[place] = torch.cat([slow, lateral, -lateral], dim=1)
+    return made
 
 
 LAYOUTS: Mapping[str, Translate] = {
