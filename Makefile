@@ -38,7 +38,7 @@ fuzz: setup ## read 1,000 altered videos, in under a minute; FUZZ="--reader deco
 bench: setup ## measure, and rewrite the table in docs/benchmarks.md; BENCH="growth" for some of it
 	$(RUN) benchmarks/table.py $(if $(MACHINE),--machine "$(MACHINE)") $(BENCH)
 
-chaos: setup ## kill a run 20 times, go on, compare; takes minutes; CHAOS="--kills 50 --seed 1"
+chaos: setup ## kill a run 20 times, go on, compare; takes minutes; CHAOS="--kills 50 --saves"
 	OMP_NUM_THREADS=1 $(RUN) -m tests.chaos $(CHAOS)
 
 docs: setup ## write docs/models from docstrings and profiles; minutes where models are new

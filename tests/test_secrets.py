@@ -36,6 +36,10 @@ def test_a_config_goes_to_the_ranks_whole(monkeypatch):
 def test_values_of_the_environment_are_hidden_wherever_they_stand(monkeypatch, tmp_path):
     monkeypatch.setenv("MY_TOKEN", "canary-4711")
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path))
+    monkeypatch.setenv("LONG_TOKEN", "canary" * 1000)
+    (tmp_path / "canary-4711").mkdir()
+    assert redact(str(tmp_path / "canary-4711")) == str(tmp_path / "canary-4711")
+    assert redact(["canary" * 1000, "/none/canary-4711"]) == [HIDDEN, f"/none/{HIDDEN}"]
     assert redact({"name": "run canary-4711 x"}) == {"name": f"run {HIDDEN} x"}
     assert redact(str(tmp_path / "x")) == str(tmp_path / "x")
 

@@ -38,7 +38,12 @@ def redact(value: Any) -> Any:
 
 
 def redact_text(text: str) -> str:
-    """Return a text without logins in addresses, and without secrets of the environment."""
+    """Return a text without logins in addresses, and without secrets of the environment.
+
+    The path of a file that is there stays: a folder may be called like somebody's password.
+    """
+    if text.startswith("/") and _is_path(text):
+        return text
     for name, secret in os.environ.items():
         if secret in text and _SECRET_NAME.search(name) and _looks_secret(secret):
             text = text.replace(secret, HIDDEN)
@@ -47,11 +52,14 @@ def redact_text(text: str) -> str:
 
 def _looks_secret(value: str) -> bool:
     """Whether the value of a variable with a secret name is one; SSH_AUTH_SOCK holds a path."""
-    return (
-        len(value) >= _SHORTEST
-        and not _HARMLESS_VALUE.fullmatch(value)
-        and not Path(value).exists()
-    )
+    return len(value) >= _SHORTEST and not _HARMLESS_VALUE.fullmatch(value) and not _is_path(value)
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # longer than a name may be, or with a zero byte
+        return False
 
 
 def _redact_item(name: str, value: Any) -> Any:
