@@ -155,8 +155,9 @@ def test_at_a_larger_crop_the_heads_differ_as_the_cards_say(tmp_path):
     card = Card(name="file:net.pyth", layout="pytorchvideo", classes=CLASSES)
     load_file(tmp_path / "net.pyth", card, ours, class_names=CLASSES)
     with torch.no_grad():
-        for pixels, same in ((224, True), (256, False)):
+        for pixels, least, most in ((224, 0.0, 1e-4), (256, 1e-3, 0.2)):
             rgb = torch.randn(1, 3, 8, pixels, pixels)
-            difference = (ours(rgb).softmax(-1) - theirs(rgb).softmax(-1)).abs().max()
-            assert (difference < 1e-5) == same
-            assert difference < 0.05
+            expected = theirs(rgb)
+            difference = float((ours(rgb) - expected).abs().max())
+            print(f"{pixels}: logits of deviation {expected.std():.2f} differ by {difference:.4f}")
+            assert least <= difference < most
