@@ -200,6 +200,21 @@ def test_without_the_file_one_sentence_says_where_from_and_where_to(tmp_path, mo
     assert f"put it at {tmp_path}/hub/checkpoints/r3d_18-b3b3357e.pth" in sentence
 
 
+def test_without_the_hub_one_sentence_says_what_to_run(tmp_path):
+    name = "hf:facebook/timesformer-base-finetuned-k400"
+    command = [sys.executable, "-m", "videoclf.weights.describing", name]
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5
+    (sentence,) = done.stderr.splitlines()
+    assert (
+        "run `hf download facebook/timesformer-base-finetuned-k400`, and copy models--" in sentence
+    )
+    assert sentence.endswith(f"of its cache to {tmp_path}/hub")
+
+
 def test_a_wrong_entry_is_said_by_the_process_that_was_asked(capsys):
     assert describing.main("torchvision:R3D_18/K400") == 2
     assert "did you mean 'torchvision:R3D_18/KINETICS400_V1'?" in capsys.readouterr().err

@@ -58,7 +58,7 @@ CASES = {
     "S3D/KINETICS400_V1": ("s3d", video.s3d, (16, 224)),
     "MViT_V1_B/KINETICS400_V1": ("mvit_v1_b", video.mvit_v1_b, (16, 224)),
     "MViT_V2_S/KINETICS400_V1": ("mvit_v2_s", video.mvit_v2_s, (16, 224)),
-    "Swin3D_T/KINETICS400_V1": ("swin3d_t", video.swin3d_t, (8, 64)),
+    "Swin3D_T/KINETICS400_V1": ("swin3d_t", video.swin3d_t, (16, 224)),  # no less than its window
 }
 FAST = ("R3D_18/KINETICS400_V1",)
 
@@ -72,7 +72,8 @@ def test_logits_are_torchvisions(entry, hub, monkeypatch):
     torch.manual_seed(0)
     theirs = randomized(build(weights=None))
     classes = publish(hub, entry, theirs, monkeypatch)
-    ours = configured(option, num_classes=400).eval()
+    shape = {"num_frames": num_frames, "image_size": pixels}
+    ours = configured(option, num_classes=400, **shape).eval()
     said = load_entry(f"torchvision:{entry}", ours, class_names=classes)
     assert "400 of 400 classes by name" in said
     rgb = torch.randn(1, 3, num_frames, pixels, pixels)

@@ -23,7 +23,7 @@ def from_hub(name: Name, repository: str, file: str) -> Path:
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
             f"{file} of {name} is not on this machine and cannot be fetched; where there is a "
-            f"network run `hf download {repository} {file}`, and copy "
+            f"network run `hf download {repository}`, and copy "
             f"models--{repository.replace('/', '--')} of its cache to {constants.HF_HUB_CACHE}"
         ) from error
     except EntryNotFoundError as error:
