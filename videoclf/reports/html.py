@@ -100,7 +100,7 @@ def write_report(
             mistakes=arrange_mistakes(predictions, max_mistakes, strip),
             timing=_timing(results),
             environment=_flat(results.environment),
-            inference=_flat(results.inference),
+            inference=_flat(wording.inference_options(results)),
             inference_changes=wording.inference_changes(results),
             protocol=_flat(results.protocol),
             config_text=config_text(config),

@@ -68,6 +68,12 @@ class MetricName:
         return _QUANTITIES.get(self.quantity, self.quantity.replace("_", " "))
 
 
+def inference_options(results: Results) -> dict[str, Any]:
+    """Return how the network was run, without what that changed: that is said in a sentence."""
+    said = ("compared_videos", "largest_change", "mean_change", "top1_changed")
+    return {name: value for name, value in results.inference.items() if name not in said}
+
+
 def inference_changes(results: Results) -> str:
     """Say how far options of the evaluation moved probabilities; "" where none could."""
     found = results.inference
