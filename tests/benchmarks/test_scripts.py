@@ -16,7 +16,7 @@ from tests.benchmarks.conftest import FOLDER
         ("repeated_clips", 2),
         ("train_transform", 10),
         ("multiview_read", 2),
-        ("multiview_eval", 5),
+        ("multiview_eval", 3),
         ("growth", 3),
     ],
 )
