@@ -87,23 +87,35 @@ def test_nothing_is_fetched(address, tmp_path):
     assert asked == []
 
 
-def test_a_run_does_not_go_on_from_poison(trained_run, best, tmp_path):
+@pytest.fixture
+def poisoned_run(trained_run, best, tmp_path):
+    """A run folder whose checkpoints both hold a payload beside their weights."""
     run = shutil.copytree(trained_run, tmp_path / "run")
     (run / "results.json").unlink()
+    poisoned = POISON["payload beside the weights"](best, tmp_path / "x.ckpt")
     for name in ("best.ckpt", "last.ckpt"):
-        poisoned = POISON["payload beside the weights"](best, tmp_path / "x.ckpt")
         shutil.copy(poisoned, run / "checkpoints" / name)
-    assert resume.newest_checkpoint(run / "checkpoints")  # its hash is right
+    return run
+
+
+def test_a_run_does_not_go_on_from_poison(poisoned_run):
+    assert resume.newest_checkpoint(poisoned_run / "checkpoints")  # its hash is right
     with pytest.raises(CheckpointError, match="which could run code"):
-        fit(run, resume_from=run / "checkpoints" / "last.ckpt")
-    ended = run_script("train.py", f"resume={run}", cwd=tmp_path)
-    assert (ended.returncode, "which could run code" in ended.stderr) == (5, True), ended.stderr
+        fit(poisoned_run, resume_from=poisoned_run / "checkpoints" / "last.ckpt")
+
+
+def test_no_tool_takes_poison(best, tmp_path):
+    """`videoclf.load` is what predict, probe, features and explain stand on."""
+    poisoned = POISON["payload for weights"](best, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match="which could run code"):
+        videoclf.load(poisoned)
 
 
 @pytest.mark.slow
-def test_no_command_takes_poison(best, tmp_path):
-    poisoned = POISON["payload for weights"](best, tmp_path / "x.ckpt")
-    evaluated = run_script("evaluate.py", f"checkpoint={poisoned}", cwd=tmp_path)
-    assert evaluated.returncode == 5, evaluated.stderr
-    with pytest.raises(CheckpointError, match="which could run code"):
-        videoclf.load(poisoned)  # what predict, probe, features and explain stand on
+def test_commands_end_with_5(poisoned_run, tmp_path):
+    for command in (
+        ("evaluate.py", f"checkpoint={poisoned_run / 'checkpoints' / 'best.ckpt'}"),
+        ("train.py", f"resume={poisoned_run}"),
+    ):
+        ended = run_script(*command, cwd=tmp_path)
+        assert (ended.returncode, "which could run code" in ended.stderr) == (5, True), command
