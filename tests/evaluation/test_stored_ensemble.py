@@ -218,6 +218,21 @@ def test_weights_fitted_on_val(evaluate):
     assert "test/video_top1_5x1_average_fit_val" in results.metrics
 
 
+def test_several_labels_can_be_averaged_and_nothing_else(evaluate, folders):
+    for name, seed in (("m1", 1), ("m2", 2)):
+        many = replace(
+            made(seed),
+            labels=[(n % 4, (n + 1) % 4) for n in range(COUNT)],
+            multi_label=True,
+        )
+        write_predictions(folders / name, many)
+    results = evaluate(predictions=("m1", "m2"))
+    assert set(results.metrics) == {"test/video_map_5x1_average"}
+    (folders / "joint").rename(folders / "first")
+    with pytest.raises(ConfigError, match="only ensemble.fusion=average with given weights"):
+        evaluate(predictions=("m1", "m2"), fusion="vote")
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "sentence"),
     [
