@@ -29,7 +29,7 @@ from videoclf.config import (
     spelled_out,
     write_config,
 )
-from videoclf.config_from_weights import offer_weights_settings
+from videoclf.config_from_weights import offer_weights_settings, with_source_classes
 from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import resume
@@ -53,7 +53,7 @@ def train(config: DictConfig) -> float | None:
     def make_folder() -> dict[str, str]:
         with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
             prepared = prepare(config, folder, ranks=ranks, place=place, subsets=("train", "val"))
-            settled = settle_global_batch(prepared, ranks=ranks)
+            settled = settle_global_batch(with_source_classes(prepared), ranks=ranks)
             sys.stderr.write(f"{describe_step(settled, ranks=ranks)}\n")
             write_config(settled, folder)
         return {"folder": str(folder)}

@@ -31,6 +31,7 @@ from videoclf.errors import ConfigError
 from videoclf.freezing import freeze_part
 from videoclf.global_batch import videos_a_step
 from videoclf.init_from import start_from
+from videoclf.models.blocks.source_head import add_source_head
 from videoclf.multigrid_training import UnequalEpochs, check_model
 from videoclf.optimizers import OptimizerFactory
 from videoclf.pace import Pace
@@ -74,6 +75,8 @@ def assemble(
     task = _task(config, datamodule, training=training)
     if training and resume_from is None:
         _start_weights(config, task.model)
+    elif training and config.get("source_classes"):
+        add_source_head(task.model, num_classes=len(config["source_classes"]))
     if config.get("head"):
         task.model = _make(config, "head", backbone=task.model)
     pace = Pace(num_workers=config["data"]["num_workers"])
@@ -144,6 +147,7 @@ def _start_weights(config: Mapping[str, Any], model: nn.Module) -> None:
             model,
             class_names=config["data"]["class_names"],
             allow_unmatched=config["init_from_allow_unmatched"],
+            keep_source=bool(config.get("source_classes")),
         )
     elif published is not None:
         said = load_entry(
@@ -151,6 +155,7 @@ def _start_weights(config: Mapping[str, Any], model: nn.Module) -> None:
             model,
             class_names=config["data"]["class_names"],
             allow_unmatched=config["weights_allow_unmatched"],
+            keep_source=bool(config.get("source_classes")),
         )
     if said and os.environ.get("RANK", "0") == "0":
         sys.stderr.write(f"{said}\n")
@@ -259,6 +264,7 @@ def _description(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "config": redact(config),
         "classes": config["data"]["class_names"],
+        "source_classes": config.get("source_classes"),
         "manifest_sha256": config["manifest"]["sha256"],
         "environment": collect_environment("unknown"),
     }

@@ -16,6 +16,7 @@ from videoclf import checkpoint_file
 from videoclf.checkpoint_writer import CheckpointWriter
 from videoclf.errors import CheckpointError
 from videoclf.lora import has_adapters, merge_adapters
+from videoclf.models.blocks.source_head import SOURCE_HEAD, add_source_head, speak_as_source
 from videoclf.save_points import SavePoints, progress_of
 from videoclf.sharding import load_whole_weights
 from videoclf.stop_signals import StopSignals
@@ -128,14 +129,25 @@ def model_weights(path: Path, *, with_adapters: bool = False) -> dict[str, torch
     return merge_adapters(own, alpha=trained["lora"]["alpha"])
 
 
-def load_model(path: Path, model: torch.nn.Module) -> None:
+def load_model(path: Path, model: torch.nn.Module, *, head_of: str = "new") -> None:
     """Load the weights of a run's model; every key has to fit.
 
+    A network that has kept the head of its source gets that one, too.
+
+    Args:
+        path: of a checkpoint.
+        model: as it was trained.
+        head_of: `source` makes it speak in the classes of its source.
+
     Raises:
-        CheckpointError: keys or shapes differ; the text names the first of them.
+        CheckpointError: keys or shapes differ; the text names the first of them. Or there is no
+            head of a source.
     """
     expected = model.state_dict()
     own = model_weights(path, with_adapters=has_adapters(expected))
+    if SOURCE_HEAD[0] in own and SOURCE_HEAD[0] not in expected and "classifier.weight" in expected:
+        add_source_head(model, num_classes=len(own[SOURCE_HEAD[0]]))
+        expected = model.state_dict()
     missing, extra = sorted(expected.keys() - own.keys()), sorted(own.keys() - expected.keys())
     other = [k for k in expected if k in own and own[k].shape != expected[k].shape]
     if missing or extra or other:
@@ -145,6 +157,11 @@ def load_model(path: Path, model: torch.nn.Module) -> None:
             f"other shapes {shapes}; evaluate it with the model that it was trained with"
         )
     load_whole_weights(model, own)
+    if head_of == "source":
+        try:
+            speak_as_source(model)
+        except ValueError as error:
+            raise CheckpointError(f"head_of=source, and in {path} {error}") from error
 
 
 class CheckpointPolicy:

@@ -137,17 +137,45 @@ def _with_interpolations(config: dict[str, Any]) -> dict[str, Any]:
 def align_classes(config: dict[str, Any]) -> dict[str, Any]:
     """Bring the data's labels into the checkpoint's classes, by name; name what was trained.
 
-    Data whose classes are the checkpoint's, or some of them, get its class ids.
+    Data whose classes are the checkpoint's, or some of them, get its class ids. With
+    `head_of=source` they are the classes of what it was started from.
 
     Raises:
+        ConfigError: the checkpoint has no head of a source.
         CheckpointError: the data have classes that the checkpoint does not know.
     """
-    trained = checkpoint_file.describe(Path(config["checkpoint_file"]))
-    known = trained["classes"]
+    path = Path(config["checkpoint_file"])
+    trained = checkpoint_file.describe(path)
+    known = classes_of(trained, config["head_of"], path=path)
     for group, option in trained["config"]["choices"].items():
         if config["choices"].get(group) in (None, "checkpoint"):
             config["choices"][group] = option
-    return with_classes(config, known, of=config["checkpoint_file"])
+    aligned = with_classes(config, known, of=config["checkpoint_file"])
+    if config["head_of"] == "source":  # both heads are loaded, and then this one is taken
+        aligned["model"]["num_classes"] = len(trained["classes"])
+    return aligned
+
+
+def classes_of(described: Mapping[str, Any], head_of: str, *, path: Path) -> list[str]:
+    """Return the classes of one of the heads of a checkpoint.
+
+    Args:
+        described: what the checkpoint says of itself.
+        head_of: new, or source.
+        path: of the checkpoint, for the error.
+
+    Raises:
+        ConfigError: there is no such head.
+    """
+    if head_of not in ("new", "source"):
+        raise ConfigError(f"head_of={head_of} must be new or source")
+    found = described["classes"] if head_of == "new" else described.get("source_classes")
+    if not found:
+        raise ConfigError(
+            f"head_of=source, and {path} has one class head; the source's is kept by a training "
+            "with keep_source_head=true"
+        )
+    return list(found)
 
 
 def with_classes(config: dict[str, Any], known: Sequence[str], *, of: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from videoclf import checkpoint_file
 from videoclf.config import CONF
 from videoclf.config_from_checkpoint import with_classes
 from videoclf.errors import CheckpointError, ConfigError
@@ -60,13 +61,50 @@ def _for_chosen_model(settings: dict[str, Any], given: Sequence[str]) -> dict[st
     return settings
 
 
+def with_source_classes(config: dict[str, Any]) -> dict[str, Any]:
+    """Name the classes of the head that `keep_source_head=true` keeps, if it is set.
+
+    Args:
+        config: of a training, prepared.
+
+    Raises:
+        ConfigError: there is no source, or a probe takes the head's place.
+        CheckpointError: the source is missing, or nobody says which classes it has.
+    """
+    if not config["keep_source_head"]:
+        return config
+    own, published = config["init_from"], config["weights"]
+    if own is None and published is None:
+        raise ConfigError(
+            "keep_source_head=true and nothing to start from; give init_from= or model.weights="
+        )
+    if config.get("head"):
+        raise ConfigError(
+            "keep_source_head=true keeps a head that a probe does without; set head=null "
+            "freeze=backbone"
+        )
+    names = checkpoint_file.describe(Path(own))["classes"] if own else describe(published).classes
+    if not names:
+        raise CheckpointError(
+            f"keep_source_head=true, and no card names the classes of {own or published}; write "
+            "them into its card, or leave it out"
+        )
+    return {**config, "source_classes": list(names)}
+
+
 def align_to_weights(config: dict[str, Any]) -> dict[str, Any]:
     """Bring the data's labels into the classes of the card, and say what departs from it.
 
     Raises:
+        ConfigError: another head than its own is asked for.
         CheckpointError: nobody says which classes they are, or the data have others.
     """
     card = describe(config["weights"])
+    if config["head_of"] != "new":
+        raise ConfigError(
+            f"head_of={config['head_of']} is for a checkpoint of a training; {card.name} has one "
+            "class head"
+        )
     if not card.classes:
         raise CheckpointError(
             f"{card.name} has no class head, or no card that names its classes, so that there is "

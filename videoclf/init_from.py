@@ -19,6 +19,7 @@ from videoclf import checkpoint_file
 from videoclf.checkpoints import model_weights
 from videoclf.errors import CheckpointError
 from videoclf.models.blocks.class_head import class_head, copy_class_rows
+from videoclf.models.blocks.source_head import SOURCE_HEAD, keep_source_head
 
 IMAGE_NETWORK = "cnn."  # of the network of single frames in a model
 ENCODER = "encoder."  # of what masked pretraining and fine-tuning share
@@ -29,7 +30,12 @@ Weights = Mapping[str, torch.Tensor]
 
 
 def start_from(
-    path: Path, model: nn.Module, *, class_names: Sequence[str], allow_unmatched: bool
+    path: Path,
+    model: nn.Module,
+    *,
+    class_names: Sequence[str],
+    allow_unmatched: bool,
+    keep_source: bool = False,
 ) -> str:
     """Load a checkpoint's weights into a model; return a sentence that says what came from it.
 
@@ -40,11 +46,12 @@ def start_from(
         model: of the run.
         class_names: of its classes, (K,).
         allow_unmatched: load what fits, and name the rest instead of refusing.
+        keep_source: keep the checkpoint's class head, too, beside the model's.
 
     Raises:
         CheckpointError: the file is missing or damaged, or weights do not fit; exit code 5.
     """
-    trained = model_weights(path)
+    trained = {name: v for name, v in model_weights(path).items() if name not in SOURCE_HEAD}
     body = {name: value for name, value in trained.items() if name not in HEAD}
     own = model.state_dict()
     left = ""
@@ -84,12 +91,32 @@ def start_from(
             bias=trained.get(HEAD[1]),
             trained_names=checkpoint_file.describe(path)["classes"],
         )
+    if keep_source:
+        left += keep_head(trained, model, of=str(path))
     how = "tensors, inflated," if inflating else "tensors"
     left += f"; unmatched: {'; '.join(unmatched)}" if unmatched else ""
     return (
         f"started from {path}: {len(fitting)} {how} and {found} of {len(class_names)} classes by "
         f"name{left}"
     )
+
+
+def keep_head(trained: Weights, model: nn.Module, *, of: str) -> str:
+    """Keep the trained class head beside the model's own; return a clause that says so.
+
+    Raises:
+        CheckpointError: there is none, or it does not read the model's features.
+    """
+    if HEAD[0] not in trained:
+        raise CheckpointError(
+            f"keep_source_head=true, and {of} has no class head of the model's features; "
+            "leave it out"
+        )
+    try:
+        keep_source_head(model, weight=trained[HEAD[0]], bias=trained.get(HEAD[1]))
+    except ValueError as error:
+        raise CheckpointError(f"keep_source_head=true: {error}; leave it out") from error
+    return f"; its class head of {len(trained[HEAD[0]])} classes is kept, frozen"
 
 
 def is_pretraining(body: Weights, own: Weights) -> bool:

@@ -162,7 +162,8 @@ def test(
         classes = config["data"]["class_names"]
         load_entry(config["weights"], parts.task.model, class_names=classes, whole=True)
     else:
-        load_model(Path(config["checkpoint_file"]), parts.task.model)
+        head_of = config.get("head_of", "new")
+        load_model(Path(config["checkpoint_file"]), parts.task.model, head_of=head_of)
     inference: Inference = build(config["inference"], name="inference")
     stored = StoredParts(
         folder / "parts",

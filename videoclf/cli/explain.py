@@ -148,7 +148,7 @@ def _load(
     if settings.get("head"):
         model = _without_probe(checkpoint, model, settings)
     else:
-        load_model(checkpoint, model)
+        load_model(checkpoint, model, head_of=settings["head_of"])
     names = settings["data"]["class_names"]
     nothing = Manifest.from_columns(class_names=names, paths=[], labels=[], subsets=[])
     return model, build_datamodule(settings, manifest=nothing, folder=Path()), settings

@@ -31,10 +31,11 @@ def compose_checkpoint(checkpoint: Path, overrides: Sequence[str]) -> DictConfig
     from videoclf import checkpoint_file
     from videoclf.cli.composing import compose_evaluate
     from videoclf.config import literal
+    from videoclf.config_from_checkpoint import classes_of
 
-    classes = checkpoint_file.describe(checkpoint)["classes"]
     quoted = str(checkpoint).replace("\\", "\\\\").replace('"', '\\"')
     config = compose_evaluate([*overrides, f'checkpoint="{quoted}"'])
+    classes = classes_of(checkpoint_file.describe(checkpoint), config.head_of, path=checkpoint)
     OmegaConf.update(config, "data.num_classes", len(classes))
     OmegaConf.update(config, "data.class_names", literal(classes))
     return config

@@ -47,6 +47,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, str]:
         "trainer.precision": str(config["trainer"]["precision"]),
         **{f"data.{name}": str(config["data"][name]) for name in _READING},
     }
+    if config.get("head_of", "new") != "new":
+        found["head_of"] = config["head_of"]
     for name in _SETTINGS:
         node = config.get(name)
         if isinstance(node, Mapping):

@@ -41,7 +41,8 @@ def build_network(settings: Mapping[str, Any], device: str | None) -> nn.Module:
     if settings.get("head"):
         model = build(settings["head"], name="head", trusted_packages=trusted, backbone=model)
     if "checkpoint_file" in settings:
-        load_model(Path(settings["checkpoint_file"]), model)
+        head_of = settings.get("head_of", "new")
+        load_model(Path(settings["checkpoint_file"]), model, head_of=head_of)
     lay_channels_last(model)
     try:
         return model.to(device)

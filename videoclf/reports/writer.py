@@ -60,6 +60,8 @@ def write_results(
     protocol |= {"ema_decay": config.get("ema_decay")}
     if config["data"].get("label_version"):
         protocol["label_version"] = config["data"]["label_version"]
+    if config.get("head_of", "new") != "new":
+        protocol["head_of"] = config["head_of"]
     if config.get("weights"):
         protocol |= {"weights": config["weights"], "overridden": config.get("overridden")}
     if config.get("members"):

@@ -13,6 +13,7 @@ from torch import nn
 from videoclf import checkpoint_file
 from videoclf.cache import atomic_write
 from videoclf.errors import CheckpointError
+from videoclf.models.blocks.source_head import SOURCE_HEAD
 from videoclf.weights.card import Card, write_card
 from videoclf.weights.hashes import sha256_of
 from videoclf.weights.verifying import noise_logits
@@ -65,17 +66,18 @@ def card_of_checkpoint(path: Path) -> Card:
 
 
 def write_weights(model: nn.Module, card: Card, target: Path) -> Path:
-    """Write a network's tensors and its card; return the card's path.
+    """Write a network's tensors and its card, without a source's head; return the card's path.
 
     Args:
         model: of the card.
         card: of where the weights come from; name, layout, hash and logits are the new file's.
         target: a .safetensors file; another of that name is replaced.
     """
-    tensors = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
+    own = {name: v for name, v in model.state_dict().items() if name not in SOURCE_HEAD}
+    tensors = {name: value.contiguous().cpu() for name, value in own.items()}
     with atomic_write(target) as temporary:
         save_file(tensors, temporary)
-    own = replace(
+    written = replace(
         card,
         name=f"file:{target.name}",
         layout="videoclf",
@@ -85,7 +87,7 @@ def write_weights(model: nn.Module, card: Card, target: Path) -> Path:
         logits=tuple(round(value, 6) for value in noise_logits(model, card)[:5]),
     )
     path = target.with_suffix(".yaml")
-    write_card(own, path)
+    write_card(written, path)
     return path
 
 

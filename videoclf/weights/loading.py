@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from videoclf.errors import CheckpointError
-from videoclf.init_from import ENCODER, HEAD, branches, is_pretraining
+from videoclf.init_from import ENCODER, HEAD, branches, is_pretraining, keep_head
 from videoclf.weights.card import UNKNOWN_LAYOUT, Card
 from videoclf.weights.hashes import check_hash
 from videoclf.weights.heads import check_against_card, flat_head, load_head
@@ -30,6 +30,7 @@ def load_entry(
     class_names: Sequence[str],
     allow_unmatched: bool = False,
     whole: bool = False,
+    keep_source: bool = False,
 ) -> str:
     """Load `<scheme>:<entry>` into a model; return a sentence that says what came from it.
 
@@ -40,6 +41,7 @@ def load_entry(
             stay as they were drawn.
         allow_unmatched: load what fits, and name the rest instead of refusing.
         whole: every class has to come from the entry, for it is not trained further.
+        keep_source: keep the entry's class head, too, beside the model's.
 
     Raises:
         ConfigError: no such source or entry.
@@ -56,6 +58,7 @@ def load_entry(
         class_names=class_names,
         allow_unmatched=allow_unmatched,
         whole=whole,
+        keep_source=keep_source,
     )
 
 
@@ -67,16 +70,20 @@ def load_file(
     class_names: Sequence[str],
     allow_unmatched: bool = False,
     whole: bool = False,
+    keep_source: bool = False,
 ) -> str:
     """Load a file that a card describes; as `load_entry`."""
     tensors = read_tensors(path)
     if card.layout == "timm":
         taken, rows, said = load_images(tensors, card, model), 0, ""
+        found: Weights = {}  # a head of single pictures is of no use here
     else:
         found = under_our_names(tensors, card, model)
         taken, rows, said = _load(
             found, path, card, model, class_names, allow_unmatched=allow_unmatched
         )
+    if keep_source:
+        said += keep_head(found, model, of=card.name)
     if whole and rows < len(class_names):
         raise CheckpointError(
             f"{card.name} has {rows} of the {len(class_names)} classes, and there is no training "
