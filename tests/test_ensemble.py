@@ -3,15 +3,20 @@
 import numpy as np
 import pytest
 
-from tests.conftest import run_script
+from tests.conftest import run_script, train_tiny
+from videoclf.evaluation.ensemble import Ensemble
+from videoclf.evaluation.fuse import Member, fuse
 from videoclf.reports.predictions import read_predictions
 from videoclf.reports.results import Results
 
 
 @pytest.fixture(scope="module")
-def checkpoints(trained_run):
-    folder = trained_run / "checkpoints"
-    return f"checkpoint=[{folder / 'best.ckpt'},{folder / 'last.ckpt'}]"
+def checkpoints(trained_run, tmp_path_factory):
+    other = tmp_path_factory.mktemp("runs") / "other"
+    finished = train_tiny(other, "seed=1")
+    assert finished.returncode == 0, finished.stderr
+    files = [folder / "checkpoints" / "best.ckpt" for folder in (trained_run, other)]
+    return f"checkpoint=[{files[0]},{files[1]}]"
 
 
 def evaluate(checkpoints, folder, *arguments):
@@ -20,24 +25,112 @@ def evaluate(checkpoints, folder, *arguments):
     )
 
 
-def test_weighted_average_of_two_checkpoints(checkpoints, tmp_path):
-    folder = tmp_path / "both"
+@pytest.fixture(scope="module")
+def averaged(checkpoints, tmp_path_factory):
+    """The folder of a weighted average, in which both members have scored all videos."""
+    folder = tmp_path_factory.mktemp("average") / "both"
     finished = evaluate(
         checkpoints, folder, "ensemble.weights=[1,1.5]", "views.num_clips=2", "data.num_workers=0"
     )
     assert finished.returncode == 0, finished.stderr
-    results = Results.load(folder / "results.json")
+    return folder
+
+
+def members_of(folder, subset="test"):
+    return [
+        read_predictions(folder / "members" / f"{number}_{subset}" / "predictions.parquet")
+        for number in (1, 2)
+    ]
+
+
+def test_weighted_average_of_two_checkpoints(averaged):
+    results = Results.load(averaged / "results.json")
     assert "test/video_top1_2x1_average_1_1.5" in results.metrics
     assert results.counts["missing"] == 0
-    assert (folder / "report.html").is_file()
-    first, second = (
-        read_predictions(folder / "members" / name / "predictions.parquet")
-        for name in ("1_test", "2_test")
-    )
-    both = read_predictions(folder / "predictions.parquet")
+    assert all(row["seconds"] > 0 for row in results.ensemble["members"])
+    assert (averaged / "report.html").is_file()
+    first, second = members_of(averaged)
+    both = read_predictions(averaged / "predictions.parquet")
     assert both.paths == first.paths
     np.testing.assert_allclose(
         both.probabilities, (first.probabilities + 1.5 * second.probabilities) / 2.5, atol=1e-6
+    )
+
+
+def test_a_cascade_asks_the_second_only_where_the_first_is_unsure(checkpoints, averaged, tmp_path):
+    first, second = members_of(averaged)
+    assert np.abs(first.probabilities - second.probabilities).max() > 1e-3
+    confidence = np.sort(first.probabilities.max(1))
+    threshold = float((confidence[5] + confidence[6]) / 2)
+    folder = tmp_path / "cascade"
+    finished = evaluate(
+        checkpoints,
+        folder,
+        "ensemble.fusion=cascade",
+        f"ensemble.threshold={threshold}",
+        "views.num_clips=2",
+        "data.num_workers=0",
+    )
+    assert finished.returncode == 0, finished.stderr
+    unsure = [row for row in range(16) if first.probabilities[row].max() < threshold]
+    assert len(unsure) == 6
+    asked = members_of(folder)[1]
+    assert asked.paths == [first.paths[row] for row in unsure]
+    own = Results.load(folder / "members" / "2_test" / "results.json")
+    assert own.counts == {"expected": 6, "evaluated": 6, "missing": 0}
+    assert "on the 6 of 16 videos of test that are unsure" in finished.stderr
+    # and what they say together is what a cascade of all stored predictions says
+    settings = {"weights": None, "average": "probabilities", "fit_subset": "val"}
+    stored = fuse(
+        Ensemble(fusion="cascade", threshold=threshold, regularization=0.0, **settings),
+        [Member("a", first), Member("b", second)],
+    )
+    results = Results.load(folder / "results.json")
+    together = read_predictions(folder / "predictions.parquet")
+    np.testing.assert_allclose(
+        together.probabilities, stored.predictions.probabilities, rtol=0, atol=1e-6
+    )
+    right = [
+        int(row.argmax()) in labels
+        for row, labels in zip(stored.predictions.probabilities, first.labels, strict=True)
+    ]
+    (name,) = (name for name in results.metrics if name.startswith("test/video_top1_2x1_cascade"))
+    assert results.metrics[name] == pytest.approx(np.mean(right))
+    assert results.counts == {"expected": 16, "evaluated": 16, "missing": 0}
+    shares = [row["share"] for row in stored.findings["members"]]
+    assert [row["share"] for row in results.ensemble["members"]] == shares == [1, 6 / 16]
+    assert all(row["seconds"] > 0 for row in results.ensemble["members"])
+    assert "top1" not in results.ensemble["members"][1]  # of the unsure videos it would be unfair
+    assert "its evaluation, seconds" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_fitted_cascade_and_one_that_asks_nothing(checkpoints, tmp_path):
+    folder = tmp_path / "fitted"
+    finished = evaluate(checkpoints, folder, "ensemble.fusion=cascade", "data.num_workers=0")
+    assert finished.returncode == 0, finished.stderr
+    assert [len(each) for each in members_of(folder, "val")] == [8, 8]
+    results = Results.load(folder / "results.json")
+    assert results.ensemble["fitted_on"] == {"subset": "val", "videos": 8}
+    first = read_predictions(folder / "members" / "1_test" / "predictions.parquet")
+    unsure = (first.probabilities.max(1) < results.ensemble["threshold"]).mean()
+    assert results.ensemble["members"][1]["share"] == pytest.approx(unsure)
+    folder = tmp_path / "sure"
+    finished = evaluate(
+        checkpoints,
+        folder,
+        "ensemble.fusion=cascade",
+        "ensemble.threshold=0",
+        "data.num_workers=0",
+    )
+    assert finished.returncode == 0, finished.stderr
+    results = Results.load(folder / "results.json")
+    assert [row["share"] for row in results.ensemble["members"]] == [1, 0]
+    assert results.ensemble["members"][1]["seconds"] == 0
+    assert not (folder / "members" / "2_test" / "results.json").exists()
+    np.testing.assert_array_equal(
+        read_predictions(folder / "predictions.parquet").probabilities,
+        read_predictions(folder / "members" / "1_test" / "predictions.parquet").probabilities,
     )
 
 

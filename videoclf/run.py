@@ -28,8 +28,9 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from videoclf.assembly import Parts, assemble
 from videoclf.build import build
 from videoclf.checkpoints import load_model
-from videoclf.ensemble import join_members
+from videoclf.ensemble import find_asked, join_members
 from videoclf.errors import CheckpointError, ConfigError, StorageError, VideoclfError
+from videoclf.evaluation.asked import ASKED
 from videoclf.evaluation.evaluator import Evaluation, evaluate
 from videoclf.evaluation.identity import identity
 from videoclf.evaluation.inference import Inference
@@ -104,6 +105,9 @@ def _run(kind: str, folder: Path, resume_from: Path | None, stop: StopSignals) -
     began = float(os.environ.get("VIDEOCLF_BEGAN", time.time()))
     if kind == "ensemble":
         join_members(config, folder, began)
+        return
+    if kind == "ask":
+        find_asked(config, folder / ASKED)
         return
     if kind == "predictions":
         by_target = isinstance(config["predictions"], Mapping)

@@ -11,9 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from videoclf.errors import ConfigError
+from videoclf.evaluation.asked import Record
 from videoclf.reports.predictions import Predictions
-
-Record = tuple[str, float | None, float | None]
 
 
 def align(members: Sequence[Predictions], names: Sequence[str]) -> list[Predictions]:
@@ -43,7 +42,7 @@ def by_records(first: Predictions, other: Predictions, name: str, other_name: st
     Raises:
         ConfigError: they are of other videos.
     """
-    listed, place = _records(first), {record: i for i, record in enumerate(_records(other))}
+    listed, place = records(first), {record: i for i, record in enumerate(records(other))}
     lacking = [record for record in listed if record not in place]
     beyond = set(place) - set(listed)
     if lacking or beyond:
@@ -63,7 +62,7 @@ def refuse_shared_records(
     Raises:
         ConfigError: a record stands in both.
     """
-    shared = set(_records(scored)) & set(_records(fitted))
+    shared = set(records(scored)) & set(records(fitted))
     if shared:
         some = _in_words(min(shared, key=str))
         raise ConfigError(
@@ -107,7 +106,8 @@ def by_classes(first: Predictions, other: Predictions, name: str, other_name: st
     )
 
 
-def _records(predictions: Predictions) -> list[Record]:
+def records(predictions: Predictions) -> list[Record]:
+    """Return what names each video: path, start and end."""
     return list(zip(predictions.paths, predictions.starts, predictions.ends, strict=True))
 
 
@@ -130,6 +130,6 @@ def _same_labels(first: Predictions, other: Predictions, name: str, other_name: 
         if set(labels) != set(others):
             said = [", ".join(first.class_names[k] for k in each) for each in (labels, others)]
             raise ConfigError(
-                f"{_in_words(_records(first)[row])} is {said[0] or 'unlabelled'} in {name} and "
+                f"{_in_words(records(first)[row])} is {said[0] or 'unlabelled'} in {name} and "
                 f"{said[1] or 'unlabelled'} in {other_name}; give predictions of the same labels"
             )

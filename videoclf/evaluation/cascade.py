@@ -25,16 +25,19 @@ class Answers:
     """What a cascade says of N videos.
 
     Args:
-        probabilities: float32 (N, K).
+        probabilities: float32 (N, K); NaN where a member that was asked lacks the video.
         asked: int64 (N,), how many members each video went through.
+        unsure: bool (N,), where a further member would be asked.
     """
 
     probabilities: torch.Tensor
     asked: torch.Tensor
+    unsure: torch.Tensor
 
     def shares(self, num_members: int) -> tuple[float, ...]:
-        """Return the share of the videos that each member scored; NaN without videos."""
-        return tuple(float((self.asked > member).double().mean()) for member in range(num_members))
+        """Return the share of the answered videos that each member scored; NaN without any."""
+        asked = self.asked[self.probabilities.isfinite().all(1)]
+        return tuple(float((asked > member).double().mean()) for member in range(num_members))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,11 @@ class Cascade:
     average: Literal["probabilities", "logits"]
 
     def answer(self, members: Sequence[torch.Tensor]) -> Answers:
-        """Go through the members in their order, float (N, K) each."""
+        """Go through the members in their order.
+
+        Args:
+            members: float (N, K) each; NaN in the rows of videos that a member lacks.
+        """
         probabilities = average_scores(members[:1], weights=self._first(1), average=self.average)
         asked = torch.ones(len(probabilities), dtype=torch.int64)
         unsure = self._certainty(probabilities) < self.threshold
@@ -66,7 +73,7 @@ class Cascade:
             )
             asked[unsure] = count
             unsure = unsure & (self._certainty(probabilities) < self.threshold)
-        return Answers(probabilities, asked)
+        return Answers(probabilities, asked, unsure)
 
     def _first(self, count: int) -> list[float] | None:
         """Return the weights of the first members; alike where all of theirs are 0."""

@@ -22,10 +22,14 @@ from videoclf.reports.statistics import top_hits
 
 @dataclass(frozen=True)
 class Member:
-    """One member's stored predictions, and its name in messages and results."""
+    """One member's stored predictions, and its name in messages and results.
+
+    `whole` is False where a cascade has asked it about some of the videos only.
+    """
 
     name: str
     predictions: Predictions
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Fused:
 
     Args:
         predictions: in the records and classes of the first member; a video that a member misses is
-            missing. Its protocol is the first member's; the caller names the whole.
+            missing, in a cascade only where that member is asked. Its protocol is the first
+            member's; the caller names the whole.
         findings: what `results.json` tells of it: `members` with each one's own top-1, and weight,
             share of the videos and cost where they are known; `ties`, `threshold`,
             `relative_cost`, `cost_unit`, `fitted_on`.
@@ -81,13 +86,21 @@ def fuse(
         )
     known = _known(ensemble, members[0], fit_members) if ensemble.fitted else None
     seen = np.logical_and.reduce([np.asarray(each.available, bool) for each in aligned])
-    scores = [torch.from_numpy(each.probabilities[seen]) for each in aligned]
+    if ensemble.fusion == "cascade":  # what a member lacks matters where it is asked
+        seen = np.ones(len(first), dtype=bool)
+    scores = [with_gaps(each)[torch.from_numpy(seen)] for each in aligned]
     fused, findings, columns = _made_one(ensemble, scores, known, costs)
     probabilities = np.full(first.probabilities.shape, np.nan, dtype=np.float32)
     probabilities[seen] = fused.numpy()
+    if ensemble.fusion == "cascade":
+        seen = np.isfinite(probabilities).all(1)
     rows = [
-        {"name": name, **_own_top1(each), **{key: column[i] for key, column in columns.items()}}
-        for i, (name, each) in enumerate(zip(names, aligned, strict=True))
+        {
+            "name": member.name,
+            **(_own_top1(each) if member.whole else {}),
+            **{key: column[i] for key, column in columns.items()},
+        }
+        for i, (member, each) in enumerate(zip(members, aligned, strict=True))
     ]
     if known is not None:
         findings |= {"fitted_on": {"subset": ensemble.fit_subset, "videos": len(known.labels)}}
@@ -133,12 +146,27 @@ def _made_one(
     return classifier(scores), {}, {}
 
 
-def _cascaded(
-    ensemble: Ensemble,
-    scores: Sequence[torch.Tensor],
-    known: Known | None,
-    costs: MemberCosts | None,
-) -> tuple[torch.Tensor, dict[str, Any], dict[str, Sequence[float]]]:
+def with_gaps(predictions: Predictions) -> torch.Tensor:
+    """Return the probabilities, float32 (N, K), NaN in the rows of missing videos."""
+    available = np.asarray(predictions.available, dtype=bool)
+    return torch.from_numpy(np.where(available[:, None], predictions.probabilities, np.nan))
+
+
+def settle_cascade(ensemble: Ensemble, scored: Member, fit_members: Sequence[Member]) -> Cascade:
+    """Return how a cascade decides, its threshold fitted where none is given.
+
+    Args:
+        ensemble: a cascade.
+        scored: the first member, with its predictions of what is scored.
+        fit_members: the members' predictions of `ensemble.fit_subset`, where it is fitted.
+
+    Raises:
+        ConfigError: there is nothing to fit on.
+    """
+    return _settled(ensemble, _known(ensemble, scored, fit_members) if ensemble.fitted else None)
+
+
+def _settled(ensemble: Ensemble, known: Known | None) -> Cascade:
     threshold, weights = ensemble.threshold, ensemble.given_weights
     if threshold is None:
         assert known is not None
@@ -149,15 +177,25 @@ def _cascaded(
             weights=weights,
             average=ensemble.average,
         )
-    answers = Cascade(
+    return Cascade(
         threshold=threshold,
         unsure_by=ensemble.unsure_by,
         weights=weights,
         average=ensemble.average,
-    ).answer(scores)
+    )
+
+
+def _cascaded(
+    ensemble: Ensemble,
+    scores: Sequence[torch.Tensor],
+    known: Known | None,
+    costs: MemberCosts | None,
+) -> tuple[torch.Tensor, dict[str, Any], dict[str, Sequence[float]]]:
+    cascade = _settled(ensemble, known)
+    answers = cascade.answer(scores)
     shares = answers.shares(len(scores))
-    findings: dict[str, Any] = {"threshold": threshold, "unsure_by": ensemble.unsure_by}
-    columns = {**_weights(weights), "share": shares}
+    findings: dict[str, Any] = {"threshold": cascade.threshold, "unsure_by": ensemble.unsure_by}
+    columns = {**_weights(ensemble.given_weights), "share": shares}
     if costs is not None:
         findings |= {
             "cost_unit": costs.unit,

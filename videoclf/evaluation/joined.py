@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from videoclf.data.manifest import Manifest
+from videoclf.evaluation.asking import read_cascade, read_member
 from videoclf.evaluation.ensemble import Ensemble
 from videoclf.evaluation.evaluator import Evaluation
-from videoclf.evaluation.fuse import Member, fuse
+from videoclf.evaluation.fuse import fuse
 from videoclf.evaluation.member_costs import member_costs
 from videoclf.evaluation.metrics import calibration_metrics, video_metrics
 from videoclf.evaluation.scores import Scores, ShardScores, join
-from videoclf.reports.predictions import Predictions, read_predictions
+from videoclf.reports.predictions import Predictions
 from videoclf.reports.results import Results
 from videoclf.types import Unreadable
 
@@ -34,7 +35,8 @@ def evaluate_joined(
 
     Args:
         ensemble: how.
-        members: folders of the members' evaluations of the subset.
+        members: folders of the members' evaluations of the subset; in a cascade of what those
+            before left unsure, without results where that is nothing.
         fit_members: those of their evaluations of `ensemble.fit_subset`, where that is fitted.
         manifest: all records.
         subset: what is measured.
@@ -46,38 +48,54 @@ def evaluate_joined(
     Raises:
         ConfigError: there is nothing to fit on.
         DataError: a member's predictions cannot be read.
+        WorkerError: a cascade's member has not scored what it was to be asked.
     """
+    fitted_on = [read_member(folder) for folder in fit_members]
+    if ensemble.fusion == "cascade":
+        scored, _ = read_cascade(ensemble, members, fitted_on)
+    else:
+        scored = [read_member(folder) for folder in members]
     fused = fuse(
         ensemble,
-        [_member(folder) for folder in members],
-        fit_members=[_member(folder) for folder in fit_members],
+        scored,
+        fit_members=fitted_on,
         costs=lambda: member_costs(ensemble, members),
     )
-    joined = _scores(fused.predictions, members, manifest, subset)
+    found = [_results(folder) for folder in members]
+    joined = _scores(fused.predictions, found, manifest, subset)
     num_classes, protocol = len(manifest.class_names), f"{views_name}_{ensemble.name}"
     metrics = video_metrics(joined, num_classes=num_classes, protocol=protocol)
     metrics |= calibration_metrics(joined, num_classes=num_classes, protocol=protocol)
-    seconds = sum(
-        float(Results.load(folder / "results.json").timing["evaluate_seconds"] or 0)
-        for folder in (*members, *fit_members)
-    )
+    seconds = [_seconds(results) for results in found]
+    rows = [
+        {**row, "seconds": each}
+        for row, each in zip(fused.findings["members"], seconds, strict=True)
+    ]
+    whole = sum(seconds) + sum(_seconds(_results(folder)) for folder in fit_members)
     named = {f"{subset}/{name}": value for name, value in metrics.items()}
-    return Evaluation(subset, joined, named, seconds), fused.findings
+    return Evaluation(subset, joined, named, whole), {**fused.findings, "members": rows}
 
 
-def _member(folder: Path) -> Member:
-    """Read a member's predictions; in messages it is called by its folder's name, `1_test`."""
-    return Member(folder.name, read_predictions(folder / "predictions.parquet"))
+def _results(folder: Path) -> Results | None:
+    """Read a member's results; None of one that a cascade has asked nothing."""
+    file = folder / "results.json"
+    return Results.load(file) if file.exists() else None
+
+
+def _seconds(results: Results | None) -> float:
+    """Return how long a member's evaluation took, without its start."""
+    return float(results.timing["evaluate_seconds"] or 0) if results else 0.0
 
 
 def _scores(
-    predictions: Predictions, members: Sequence[Path], manifest: Manifest, subset: str
+    predictions: Predictions,
+    members: Sequence[Results | None],
+    manifest: Manifest,
+    subset: str,
 ) -> Scores:
     """Return predictions as scores of a manifest's rows, in its classes."""
     reasons = {
-        each["path"]: each["reason"]
-        for folder in members
-        for each in Results.load(folder / "results.json").missing
+        each["path"]: each["reason"] for member in members if member for each in member.missing
     }
     rows = manifest.rows(subset).to_numpy(zero_copy_only=False)
     table = manifest.table.take(rows)

@@ -14,6 +14,7 @@ _TITLES = {
     "weight": "weight",
     "share": "videos it scored",
     "cost": "cost of a video",
+    "seconds": "its evaluation, seconds",
 }
 
 
@@ -49,6 +50,8 @@ def _in_words(column: str, value: float | None) -> str:
         return share(value)
     if column == "share":
         return percent(value)
+    if column == "seconds":
+        return f"{value:,.1f}"
     return f"{value:.3g}" if value < 1000 else f"{value / 1e9:,.3g} G"
 
 
