@@ -134,6 +134,7 @@ def test_a_fitted_cascade_and_one_that_asks_nothing(checkpoints, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_fitted_fusion_says_what_it_was_fitted_on(checkpoints, tmp_path):
     folder = tmp_path / "svm"
     finished = evaluate(

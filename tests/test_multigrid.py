@@ -210,6 +210,7 @@ def test_a_stopped_run_ends_as_one_never_stopped(trained_run, trained, tmp_path,
     assert_same_end(trained, folder)
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     """Also in where they change the shape; frozen batch norm, which would see half a batch."""
     settings = (

@@ -96,12 +96,13 @@ class SavePoints(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clocks; drop the logged rows that a resumed run will measure again."""
         self._fit_began, self._saved_at = time.perf_counter(), time.monotonic()
-        if self._resumed is None:
-            return
-        _restore_rank(self._resumed["ranks"], trainer, pl_module)
+        first_step = 0  # what a run logged that was killed before its first checkpoint is void
+        if self._resumed is not None:
+            _restore_rank(self._resumed["ranks"], trainer, pl_module)
+            first_step = self._resumed["logged_steps"]
         for logger in trainer.loggers:
             if isinstance(logger, CsvLogger):
-                logger.continue_before(self._resumed["logged_steps"])
+                logger.continue_before(first_step)
 
     def on_train_batch_start(
         self,

@@ -158,7 +158,7 @@ def test_what_is_refused(tmp_path):
         adaptation.apply(linear(backbone("timesformer_small")))
 
 
-@pytest.mark.parametrize("head", ["linear", "attentive"])
+@pytest.mark.parametrize("head", ["linear", pytest.param("attentive", marks=pytest.mark.slow)])
 def test_runs_with_and_without_the_cache_are_equal(tmp_path, head):
     """The same clips in every epoch, flips included, read from the file from the second one on."""
     settings = (
