@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -164,15 +166,31 @@ def _tell(place: Place, text: str | None) -> str:
         )
         if text is not None:
             store.set(key, text)
-            if place.world > 1 and not kept_by_agent:
-                store.wait([f"{key}_heard_by_all"])  # the store ends with this process
+            if not kept_by_agent:
+                _wait_for_all(store, f"{key}_heard", place)  # the store ends with this process
             return text
         heard = store.get(key).decode()
-        if store.add(f"{key}_heard", 1) == place.world - 1:
-            store.set(f"{key}_heard_by_all", "")
+        with suppress(RuntimeError):  # rank 0 has counted this process, and its store is gone
+            store.add(f"{key}_heard", 1)
     except RuntimeError as error:  # torch's errors of its stores are such
         raise WorkerError(
             f"rank {place.rank} of {place.world} heard nothing from rank 0 at "
             f"{variables['MASTER_ADDR']} ({str(error).splitlines()[0]}); see what rank 0 says"
         ) from error
     return str(heard)
+
+
+def _wait_for_all(store: Any, counter: str, place: Place) -> None:
+    """Wait until the other ranks have counted themselves.
+
+    An `add` is answered, so it has happened once it returns; a `set` of a process that then ends
+    may be lost, and nobody could wait for it.
+    """
+    deadline = time.monotonic() + WAIT.total_seconds()
+    while (heard := store.add(counter, 0)) < place.world - 1:
+        if time.monotonic() > deadline:
+            raise WorkerError(
+                f"rank 0 was heard by {heard} of the other {place.world - 1} ranks; see what the "
+                "others say"
+            )
+        time.sleep(0.05)
