@@ -46,7 +46,7 @@ PLUGINS = {
 def test_keys_are_the_arguments_of_the_class(file):
     group = str(file.parent)
     if str(file) in PLUGINS:
-        pytest.importorskip(PLUGINS[str(file)], reason=f"{file} needs pip install videoclf[sweeps]")
+        pytest.importorskip(PLUGINS[str(file)], reason=f"{file} needs pip install -e '.[sweeps]'")
     new = "+" if group in ONLY_EVALUATED else ""
     config = composed(f"{new}{group}={file.stem}")
     if group not in WITHOUT_TARGET:

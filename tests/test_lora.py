@@ -25,7 +25,7 @@ def adaptation(**changes):
 
 @pytest.fixture
 def peft():
-    return pytest.importorskip("peft", reason="needs peft: pip install 'videoclf[lora]'")
+    return pytest.importorskip("peft", reason="needs peft: pip install -e '.[lora]'")
 
 
 def adapted(**changes):
@@ -104,7 +104,7 @@ def test_targets_are_linear_layers_below_the_head(peft, target):
 
 def test_without_peft_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ConfigError, match=r"needs peft: pip install 'videoclf\[lora\]'"):
+    with pytest.raises(ConfigError, match=r"needs peft: pip install -e '\.\[lora\]'"):
         adaptation().apply(configured("timesformer_small"))
     model = configured("timesformer_small")
     assert adaptation(rank=None).apply(model) == []

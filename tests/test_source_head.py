@@ -232,7 +232,7 @@ def test_the_kept_rows_learn_under_no_setting():
     for model in (whole, frozen, staged):
         assert id(model.classifier.weight) in learning(model)
         assert not learning(model) & {id(p) for p in model.source_classifier.parameters()}
-    pytest.importorskip("peft", reason="needs peft: pip install 'videoclf[lora]'")
+    pytest.importorskip("peft", reason="needs peft: pip install -e '.[lora]'")
     adapted = kept()
     LowRankAdaptation(rank=2, alpha=1, dropout=0.0, targets=["qkv"]).apply(adapted)
     assert not learning(adapted) & {id(p) for p in adapted.source_classifier.parameters()}

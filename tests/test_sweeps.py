@@ -8,7 +8,7 @@ import yaml
 from tests.conftest import train_tiny
 from videoclf.sweep_value import sweep_value
 
-NEEDS = "needs pip install 'videoclf[sweeps]'"
+NEEDS = "needs pip install -e '.[sweeps]'"
 
 
 def swept(folder, *arguments):

@@ -69,8 +69,7 @@ class LowRankAdaptation:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError as error:
             raise ConfigError(
-                f"lora.rank={self.rank} needs peft: pip install 'videoclf[lora]', or set "
-                "lora.rank=null"
+                f"lora.rank={self.rank} needs peft: pip install -e '.[lora]', or set lora.rank=null"
             ) from error
         if isinstance(model, LinearProbe):
             raise ConfigError(

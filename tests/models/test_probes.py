@@ -153,7 +153,7 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match="head.feature_cache=.*text cannot be used: file is not a"):
         linear(backbone("r3d_18"), str(tmp_path / "text"))
     adaptation = LowRankAdaptation(rank=2, alpha=1, dropout=0.0, targets=["qkv"])
-    pytest.importorskip("peft", reason="needs peft: pip install 'videoclf[lora]'")
+    pytest.importorskip("peft", reason="needs peft: pip install -e '.[lora]'")
     with pytest.raises(ConfigError, match="changes a backbone that a probe keeps as it is"):
         adaptation.apply(linear(backbone("timesformer_small")))
 

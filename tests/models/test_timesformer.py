@@ -173,7 +173,7 @@ def test_the_blocks_give_the_features_of_timms_on_one_frame(image_network, atten
 @pytest.fixture(scope="module")
 def transformers():
     return pytest.importorskip(
-        "transformers", reason="needs transformers: pip install 'videoclf[transformers]'"
+        "transformers", reason="needs transformers: pip install -e '.[transformers]'"
     )
 
 

@@ -181,7 +181,7 @@ def test_the_blocks_give_the_features_of_timms_on_one_step(image_network):
 
 def test_the_weights_of_transformers_give_its_logits():
     transformers = pytest.importorskip(
-        "transformers", reason="needs transformers: pip install 'videoclf[transformers]'"
+        "transformers", reason="needs transformers: pip install -e '.[transformers]'"
     )
     config = transformers.VivitConfig(
         image_size=32,

@@ -64,7 +64,7 @@ def test_a_probe_is_a_network_too(trained_run, tmp_path, videos, head):
 
 
 def test_low_rank_adaptation_is_added(trained_run, tmp_path):
-    pytest.importorskip("peft", reason="needs peft: pip install 'videoclf[lora]'")
+    pytest.importorskip("peft", reason="needs peft: pip install -e '.[lora]'")
     plain = with_model(trained_run, tmp_path / "plain.ckpt", "timesformer_small", depth=2)
     description = checkpoint_file.describe(plain)
     model = build(description["config"]["model"], name="model")

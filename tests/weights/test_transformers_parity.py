@@ -9,7 +9,7 @@ from videoclf.weights.loading import load_entry
 from videoclf.weights.sources import parse, source_of
 
 transformers = pytest.importorskip(
-    "transformers", reason="needs transformers: pip install 'videoclf[transformers]'"
+    "transformers", reason="needs transformers: pip install -e '.[transformers]'"
 )
 SHAPE = {
     "image_size": 32,

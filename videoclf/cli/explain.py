@@ -107,7 +107,7 @@ def _check_installed() -> None:
     missing = [name for name in ("captum", "matplotlib") if not importlib.util.find_spec(name)]
     if missing:
         raise ConfigError(
-            f"videoclf explain needs {' and '.join(missing)}; pip install 'videoclf[explain]'"
+            f"videoclf explain needs {' and '.join(missing)}; pip install -e '.[explain]'"
         )
 
 
