@@ -40,6 +40,21 @@ def test_parameters_and_macs_are_the_published(name, parameters, macs_224, macs_
     assert giga_macs(model, 32, 256) == pytest.approx(macs_256, rel=1e-4)
 
 
+def test_of_16x8_some_blocks_of_res4_look_over_time():
+    with torch.device("meta"):
+        model = configured("slowfast_16x8_r101", num_classes=400, num_frames=64)
+    assert count(model) == 53_774_808
+    assert giga_macs(model, 64, 224) == pytest.approx(163.095, abs=1e-3)
+    for stages in (model.slow_stages, model.fast_stages):
+        seen = [block.conv1.kernel_size[0] for block in stages[2].blocks]
+        assert seen == [3] * 6 + [1] * 17
+
+
+def test_conv1_has_one_kernel():
+    with pytest.raises(ValueError, match=r"begin with conv1's, one number, not a list"):
+        configured("slowfast_small", slow_kernels=[[1, 3], 1, 1, 3, 3])
+
+
 def test_non_local_blocks_stand_in_the_slow_pathway():
     with torch.device("meta"):
         plain = configured("slowfast_8x8_r50", num_frames=32)

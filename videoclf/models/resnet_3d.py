@@ -31,6 +31,7 @@ from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.initialization import initialize_for_relu
 from videoclf.models.blocks.non_local import NonLocalBlock
 from videoclf.models.blocks.recomputation import run_block
+from videoclf.models.blocks.window_pool import WindowPool
 from videoclf.models.inflation import inflate_weights
 
 STAGES = ("res2", "res3", "res4", "res5")
@@ -52,6 +53,9 @@ class ResNet3D(nn.Module):
         non_local_subsample: pool the attended positions by 2 in space.
         zero_init_last_norm: each block starts as its shortcut.
         dropout: before the classifier.
+        window_pixels: crop whose map is one window of the last mean, as the weights of some zoos
+            want it; null for the whole map. See `blocks.window_pool`.
+        window_average: logits or probabilities of the windows are averaged, in evaluation.
         checkpoint_activations: recompute each block in the backward pass to save memory.
         image_weights: timm ResNet whose trained weights are inflated, such as
             resnet50.a1_in1k; null trains from scratch.
@@ -76,6 +80,8 @@ class ResNet3D(nn.Module):
         non_local_subsample: bool,
         zero_init_last_norm: bool,
         dropout: float,
+        window_pixels: int | None,
+        window_average: str,
         checkpoint_activations: bool,
         image_weights: str | None,
         inflation: str,
@@ -109,6 +115,7 @@ class ResNet3D(nn.Module):
         self.stem = Stem(outputs=stem_width, temporal_kernel=stem_temporal_kernel)
         self.res2, self.res3, self.res4, self.res5 = (stage(index) for index in range(4))
         self.pool = nn.MaxPool3d((temporal_pool, 1, 1)) if temporal_pool > 1 else nn.Identity()
+        self.windows = WindowPool(window_pixels=window_pixels, window_average=window_average)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(32 * stem_width, num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
@@ -124,12 +131,15 @@ class ResNet3D(nn.Module):
 
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Pool res5 over space and time: (B, 3, T, H, W) -> (B, 32 * stem_width)."""
-        pooled: torch.Tensor = self._encode(rgb).mean(dim=(2, 3, 4))  # (B, 32C)
-        return pooled
+        return self._windows(rgb).mean(1)  # (B, 32C)
 
     def tokens(self, rgb: torch.Tensor) -> torch.Tensor:
         """Return each place of res5: (B, 3, T, H, W) -> (B, T/pool H/32 W/32, 32 * stem_width)."""
         return self._encode(rgb).flatten(2).transpose(1, 2)
+
+    def _windows(self, rgb: torch.Tensor) -> torch.Tensor:
+        pooled: torch.Tensor = self.windows(self._encode(rgb))  # (B, S, 32C)
+        return pooled
 
     def _encode(self, rgb: torch.Tensor) -> torch.Tensor:
         check_clip(rgb, min_frames=self.temporal_pool)
@@ -141,8 +151,9 @@ class ResNet3D(nn.Module):
         return encoded
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
-        """Classify clips (B, 3, T, H, W) -> logits (B, K)."""
-        logits: torch.Tensor = self.classifier(self.dropout(self.features(rgb)))  # (B, K)
+        """Classify clips (B, 3, T, H, W) -> logits (B, K), or (B, S, K) where windows speak."""
+        read = self.windows.join(self._windows(rgb))  # (B, D), or (B, S, D) where windows speak
+        logits: torch.Tensor = self.classifier(self.dropout(read))
         return logits
 
     def load_image_weights(

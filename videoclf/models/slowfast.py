@@ -13,7 +13,8 @@ Neither pathway strides in time. The slow one convolves over time only in res4 a
 one everywhere, each in the first convolution of its bottlenecks. Slow frame i is frame i * alpha,
 where the lateral convolution's i-th window is centred.
 
-SlowFast 4x16 takes 32 frames with alpha 8 and k 5; 8x8 takes 32 frames with alpha 4 and k 7.
+SlowFast 4x16 takes 32 frames with alpha 8 and k 5; 8x8 takes 32 frames with alpha 4 and k 7. 16x8
+takes 64 frames with alpha 4 and k 5, and 6 of the 23 blocks of its res4 look over time.
 
 Source: Feichtenhofer, Fan, Malik, He 2019, "SlowFast Networks for Video Recognition", table 1 and
 section 3.3 (time-strided convolution); k as in the authors' published models.
@@ -28,6 +29,7 @@ from torch import nn
 
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.initialization import initialize_for_relu
+from videoclf.models.blocks.window_pool import WindowPool
 from videoclf.models.resnet_3d import STAGES, Stage, Stem, blocks_by_stage
 
 
@@ -41,7 +43,8 @@ class SlowFast(nn.Module):
         beta: the fast pathway's share of the slow one's channels.
         width: channels of the slow conv1; res2 to res5 give 4, 8, 16 and 32 times as many.
         depths: blocks of res2 to res5.
-        slow_kernels: frames that the slow conv1 and res2 to res5 see.
+        slow_kernels: frames that the slow conv1 and res2 to res5 see; of a stage also a list, which
+            is repeated over its blocks.
         fast_kernels: the same of the fast pathway.
         lateral_kernel: fast frames that a lateral connection sees, an odd number.
         lateral_ratio: its output channels, in multiples of the fast pathway's.
@@ -50,6 +53,9 @@ class SlowFast(nn.Module):
         non_local_subsample: pool the attended positions by 2 in space.
         zero_init_last_norm: each block starts as its shortcut.
         dropout: before the classifier.
+        window_pixels: crop whose map is one window of the last mean, as the weights of some zoos
+            want it; null for the whole map. See `blocks.window_pool`.
+        window_average: logits or probabilities of the windows are averaged, in evaluation.
         checkpoint_activations: recompute each block in the backward pass to save memory.
 
     Raises:
@@ -65,8 +71,8 @@ class SlowFast(nn.Module):
         beta: float,
         width: int,
         depths: Sequence[int],
-        slow_kernels: Sequence[int],
-        fast_kernels: Sequence[int],
+        slow_kernels: Sequence[int | Sequence[int]],
+        fast_kernels: Sequence[int | Sequence[int]],
         lateral_kernel: int,
         lateral_ratio: int,
         non_local_places: Sequence[Sequence[str | int]],
@@ -74,6 +80,8 @@ class SlowFast(nn.Module):
         non_local_subsample: bool,
         zero_init_last_norm: bool,
         dropout: float,
+        window_pixels: int | None,
+        window_average: str,
         checkpoint_activations: bool,
     ) -> None:
         super().__init__()
@@ -85,13 +93,15 @@ class SlowFast(nn.Module):
         slow = [width, *(4 * width * 2**index for index in range(4))]
         fast = [fast_width, *(4 * fast_width * 2**index for index in range(4))]
 
-        def stage(index: int, kernel: int, channels: list[int], *, lateral: int) -> Stage:
+        def stage(
+            index: int, kernel: int | Sequence[int], channels: list[int], *, lateral: int
+        ) -> Stage:
             return Stage(
                 inputs=channels[index] + lateral,
                 inner=channels[0] * 2**index,
                 outputs=channels[index + 1],
                 depth=depths[index],
-                temporal_kernels=[kernel],
+                temporal_kernels=[kernel] if isinstance(kernel, int) else kernel,
                 spatial_stride=1 if index == 0 else 2,
                 non_local_blocks=places[STAGES[index]] if lateral else (),
                 non_local_kind=non_local_kind,
@@ -100,8 +110,8 @@ class SlowFast(nn.Module):
                 checkpoint_activations=checkpoint_activations,
             )
 
-        self.slow_stem = Stem(outputs=width, temporal_kernel=slow_kernels[0])
-        self.fast_stem = Stem(outputs=fast_width, temporal_kernel=fast_kernels[0])
+        self.slow_stem = Stem(outputs=width, temporal_kernel=of_conv1(slow_kernels))
+        self.fast_stem = Stem(outputs=fast_width, temporal_kernel=of_conv1(fast_kernels))
         self.laterals = nn.ModuleList(
             Lateral(channels, lateral_ratio * channels, kernel=lateral_kernel, alpha=alpha)
             for channels in fast[:4]
@@ -113,6 +123,7 @@ class SlowFast(nn.Module):
         self.fast_stages = nn.ModuleList(
             stage(index, fast_kernels[index + 1], fast, lateral=0) for index in range(4)
         )
+        self.windows = WindowPool(window_pixels=window_pixels, window_average=window_average)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(slow[4] + fast[4], num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
@@ -120,6 +131,10 @@ class SlowFast(nn.Module):
 
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Pool both pathways: (B, 3, T, H, W) -> (B, 32 * width * (1 + beta)), slow first."""
+        return self._windows(rgb).mean(1)
+
+    def _windows(self, rgb: torch.Tensor) -> torch.Tensor:
+        """(B, 3, T, H, W) -> what both pathways see in each window (B, S, D)."""
         check_clip(rgb, min_frames=self.alpha)
         slow = self.slow_stem(rgb[:, :, :: self.alpha])  # (B, C, T/alpha, H/4, W/4)
         fast = self.fast_stem(rgb)  # (B, beta*C, T, H/4, W/4)
@@ -129,11 +144,12 @@ class SlowFast(nn.Module):
             joined = torch.cat([slow, lateral(fast)], dim=1)  # (B, C + 2*beta*C, T/alpha, H, W)
             slow = slow_stage(joined)  # (B, C', T/alpha, H', W')
             fast = fast_stage(fast)  # (B, beta*C', T, H', W')
-        return torch.cat([slow.mean(dim=(2, 3, 4)), fast.mean(dim=(2, 3, 4))], dim=1)
+        return torch.cat([self.windows(slow), self.windows(fast)], dim=2)
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
-        """Classify clips (B, 3, T, H, W) -> logits (B, K)."""
-        logits: torch.Tensor = self.classifier(self.dropout(self.features(rgb)))  # (B, K)
+        """Classify clips (B, 3, T, H, W) -> logits (B, K), or (B, S, K) where windows speak."""
+        read = self.windows.join(self._windows(rgb))  # (B, D), or (B, S, D) where windows speak
+        logits: torch.Tensor = self.classifier(self.dropout(read))
         return logits
 
 
@@ -159,12 +175,24 @@ class Lateral(nn.Module):
         return maps
 
 
+def of_conv1(kernels: Sequence[int | Sequence[int]]) -> int:
+    """Return the frames that conv1 sees, the first of a pathway's kernels.
+
+    Raises:
+        ValueError: it is a list, and there is one conv1.
+    """
+    first = kernels[0]
+    if not isinstance(first, int):
+        raise ValueError(f"kernels {list(kernels)} begin with conv1's, one number, not a list")
+    return first
+
+
 def check_settings(
     beta: float,
     width: int,
     depths: Sequence[int],
-    slow_kernels: Sequence[int],
-    fast_kernels: Sequence[int],
+    slow_kernels: Sequence[int | Sequence[int]],
+    fast_kernels: Sequence[int | Sequence[int]],
     lateral_kernel: int,
 ) -> int:
     """Hold the settings against each other; return the fast pathway's width, beta * width.

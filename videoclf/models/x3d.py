@@ -25,6 +25,7 @@ from torch import nn
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.initialization import initialize_for_relu
 from videoclf.models.blocks.recomputation import run_block
+from videoclf.models.blocks.window_pool import WindowPool
 
 
 class X3D(nn.Module):
@@ -41,6 +42,9 @@ class X3D(nn.Module):
         head_width: features before the classifier.
         zero_init_last_norm: each block starts as its shortcut.
         dropout: before the classifier.
+        window_pixels: crop whose map is one window of the last mean, as the weights of some zoos
+            want it; null for the whole map. See `blocks.window_pool`.
+        window_average: logits or probabilities of the windows are averaged, in evaluation.
         checkpoint_activations: recompute each block in the backward pass to save memory.
 
     Raises:
@@ -60,6 +64,8 @@ class X3D(nn.Module):
         head_width: int,
         zero_init_last_norm: bool,
         dropout: float,
+        window_pixels: int | None,
+        window_average: str,
         checkpoint_activations: bool,
     ) -> None:
         super().__init__()
@@ -99,6 +105,7 @@ class X3D(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.head = nn.Sequential(nn.Linear(inner, head_width, bias=False), nn.ReLU(inplace=True))
+        self.windows = WindowPool(window_pixels=window_pixels, window_average=window_average)
         self.dropout = nn.Dropout(dropout)
         initialize_for_relu(self, "fan_out")
         self.classifier = nn.Linear(head_width, num_classes)
@@ -114,17 +121,22 @@ class X3D(nn.Module):
 
     def features(self, rgb: torch.Tensor) -> torch.Tensor:
         """Encode clips (B, 3, T, H, W) -> the hidden layer above the pool (B, head_width)."""
+        return self._windows(rgb).mean(1)
+
+    def _windows(self, rgb: torch.Tensor) -> torch.Tensor:
+        """(B, 3, T, H, W) -> the hidden layer above each window (B, S, head_width)."""
         check_clip(rgb)
         maps = self.stem(rgb)  # (B, 24, T, H/2, W/2)
         for layer in self.blocks:
             maps = run_block(layer, maps, checkpointed=self.checkpoint_activations)
         maps = self.widen(maps)  # (B, 432, T, H/32, W/32)
-        features: torch.Tensor = self.head(maps.mean(dim=(2, 3, 4)))  # (B, head_width)
-        return features
+        hidden: torch.Tensor = self.head(self.windows(maps))  # (B, S, head_width)
+        return hidden
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
-        """Classify clips (B, 3, T, H, W) -> logits (B, K)."""
-        logits: torch.Tensor = self.classifier(self.dropout(self.features(rgb)))  # (B, K)
+        """Classify clips (B, 3, T, H, W) -> logits (B, K), or (B, S, K) where windows speak."""
+        read = self.windows.join(self._windows(rgb))  # (B, D), or (B, S, D) where windows speak
+        logits: torch.Tensor = self.classifier(self.dropout(read))
         return logits
 
 

@@ -29,6 +29,7 @@ Fit = tuple[str, Callable[[torch.Tensor, torch.Tensor, nn.Module], torch.Tensor 
 FAMILIES = {
     "C3D": "c3d",
     "ResNet3D": "resnet_3d",
+    "FactoredResNet3D": "factored_resnet",
     "SlowFast": "slowfast",
     "X3D": "x3d",
     "VideoResNet": "video_resnet",
