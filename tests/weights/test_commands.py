@@ -200,6 +200,14 @@ def test_without_the_file_one_sentence_says_where_from_and_where_to(tmp_path, mo
     assert f"put it at {tmp_path}/hub/checkpoints/r3d_18-b3b3357e.pth" in sentence
 
 
+def test_the_process_that_is_asked_answers_with_the_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    describing.describe.cache_clear()
+    with pytest.raises(CheckpointError, match=r"fetch https://\S+/r3d_18-b3b3357e.pth elsewhere"):
+        describing.describe("torchvision:R3D_18/KINETICS400_V1")
+
+
 def test_without_the_hub_one_sentence_says_what_to_run(tmp_path):
     name = "hf:facebook/timesformer-base-finetuned-k400"
     command = [sys.executable, "-m", "videoclf.weights.describing", name]

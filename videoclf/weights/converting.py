@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from videoclf.cache import atomic_write
 from videoclf.errors import CheckpointError
 from videoclf.models.blocks.source_head import SOURCE_HEAD
 from videoclf.weights.card import Card, write_card
+from videoclf.weights.class_order import CLASSES
 from videoclf.weights.hashes import sha256_of
 from videoclf.weights.verifying import noise_logits
 
@@ -68,6 +70,8 @@ def card_of_checkpoint(path: Path) -> Card:
 def write_weights(model: nn.Module, card: Card, target: Path) -> Path:
     """Write a network's tensors and its card, without a source's head; return the card's path.
 
+    The tensors' file carries the classes, too, so that a card of another order is found out.
+
     Args:
         model: of the card.
         card: of where the weights come from; name, layout, hash and logits are the new file's.
@@ -76,7 +80,8 @@ def write_weights(model: nn.Module, card: Card, target: Path) -> Path:
     own = {name: v for name, v in model.state_dict().items() if name not in SOURCE_HEAD}
     tensors = {name: value.contiguous().cpu() for name, value in own.items()}
     with atomic_write(target) as temporary:
-        save_file(tensors, temporary)
+        metadata = {"format": "pt", CLASSES: json.dumps(card.classes)}
+        save_file(tensors, temporary, metadata=metadata)
     written = replace(
         card,
         name=f"file:{target.name}",

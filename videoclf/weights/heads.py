@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from torch import nn
@@ -11,11 +10,13 @@ from videoclf.errors import CheckpointError
 from videoclf.init_from import HEAD
 from videoclf.models.blocks.class_head import class_head, copy_class_rows
 from videoclf.weights.card import Card
+from videoclf.weights.class_order import ZOOS, check_order, is_permuted, plain_name
+from videoclf.weights.class_sets import class_names_of
 from videoclf.weights.key_maps import Weights
 
 
 def check_against_card(found: Weights, card: Card) -> None:
-    """Hold the number of a head's rows against the classes of its card.
+    """Hold a head's rows against the classes of its card: how many, and where known, which order.
 
     Raises:
         CheckpointError: they differ, so that no row can be trusted to be its class.
@@ -25,16 +26,14 @@ def check_against_card(found: Weights, card: Card) -> None:
             f"the class head of {card.name} has {len(found[HEAD[0]])} rows, and its card names "
             f"{len(card.classes)} classes; mend the card, or take the file that it belongs to"
         )
+    known = class_names_of(card.class_set) if card.layout in ZOOS else ()
+    if known and is_permuted(card, known):
+        check_order(card, known, of=f"{card.layout}'s {card.class_set}")
 
 
 def flat_head(found: Weights) -> Weights:
     """Make a head that is a convolution over one position the linear layer that it is."""
     return {k: v.flatten(1) if k == HEAD[0] and v.ndim > 2 else v for k, v in found.items()}
-
-
-def plain_name(name: str) -> str:
-    """Return a class name without what spellings differ in: `Push-Ups` is `push ups`."""
-    return re.sub(r"[^a-z0-9]+", " ", name.casefold()).strip()
 
 
 def load_head(

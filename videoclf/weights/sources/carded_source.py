@@ -13,6 +13,7 @@ from videoclf.build import nearest
 from videoclf.errors import CheckpointError, ConfigError
 from videoclf.weights.card import Card, read_card
 from videoclf.weights.class_sets import class_names_of
+from videoclf.weights.hashes import hash_in
 from videoclf.weights.sources import Name
 
 CARDS = Path(__file__).parents[1] / "cards"
@@ -26,7 +27,7 @@ def entries(scheme: str) -> tuple[str, ...]:
 
 
 def card(name: Name) -> Card:
-    """Read a card; class names that it leaves to its class set come from there.
+    """Read a card; class names that it leaves to its class set, and a hash to its URL, are added.
 
     Raises:
         ConfigError: there is none.
@@ -35,7 +36,11 @@ def card(name: Name) -> Card:
     if str(name) not in entries(name.scheme):
         raise ConfigError(f"there is no card of {name}{nearest(str(name), entries(name.scheme))}")
     found = read_card(path)
-    return found if found.classes else replace(found, classes=class_names_of(found.class_set))
+    return replace(
+        found,
+        classes=found.classes or class_names_of(found.class_set),
+        sha256=found.sha256 or (hash_in(found.url) if found.url else None),
+    )
 
 
 def fetch(name: Name) -> Path:

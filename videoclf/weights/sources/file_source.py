@@ -1,15 +1,17 @@
 """`file:<path>`: a file of yours, with its card beside it (`weights.pth` and `weights.yaml`).
 
-Without a card the layout is found out by the names of its tensors, and nothing is known of classes
-and preprocessing: those of the config are used.
+Without a card the layout is found out by the names of its tensors, and nothing is known of
+preprocessing, nor of classes unless the file carries them: those of the config are used.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from videoclf.errors import CheckpointError
 from videoclf.weights.card import UNKNOWN_LAYOUT, Card, read_card
+from videoclf.weights.class_order import check_order, classes_in
 from videoclf.weights.sources import Name
 
 
@@ -19,9 +21,18 @@ def entries(scheme: str) -> tuple[str, ...]:  # noqa: ARG001
 
 
 def card(name: Name) -> Card:
-    """Read the card beside a file, or say that all is unknown."""
-    beside = fetch(name).with_suffix(".yaml")
-    return read_card(beside) if beside.is_file() else Card(name=str(name), layout=UNKNOWN_LAYOUT)
+    """Read the card beside a file, or say that all is unknown but the classes that it carries.
+
+    Raises:
+        CheckpointError: the card's classes are not the file's.
+    """
+    path = fetch(name)
+    beside, carried = path.with_suffix(".yaml"), classes_in(path)
+    if not beside.is_file():
+        return Card(name=str(name), layout=UNKNOWN_LAYOUT, classes=carried)
+    found = read_card(beside)
+    check_order(found, carried, of=f"{path.name} itself")
+    return found if found.classes else replace(found, classes=carried)
 
 
 def fetch(name: Name) -> Path:

@@ -15,8 +15,9 @@ from torchvision.models import get_model_weights, get_weight, list_models, video
 from videoclf.build import nearest
 from videoclf.errors import ConfigError
 from videoclf.weights.card import Card
+from videoclf.weights.hashes import hash_in
 from videoclf.weights.sources import Name
-from videoclf.weights.sources.torch_hub import from_torch_hub, hash_in
+from videoclf.weights.sources.torch_hub import from_torch_hub
 
 #: torchvision's networks -> options of conf/model.
 MODELS = {

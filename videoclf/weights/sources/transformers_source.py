@@ -16,6 +16,7 @@ from typing import Any
 
 from videoclf.errors import CheckpointError
 from videoclf.weights.card import Card, read_card
+from videoclf.weights.class_order import check_order
 from videoclf.weights.sources import Name, carded_source
 from videoclf.weights.sources.hugging_face import from_hub
 
@@ -49,6 +50,7 @@ def card(name: Name) -> Card:
     if not own.is_file():
         return found
     more = read_card(own)
+    check_order(more, found.classes, of=f"its {CONFIG}")
     return replace(
         found,
         stride=more.stride or found.stride,
