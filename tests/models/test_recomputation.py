@@ -13,6 +13,7 @@ SMALL = {
     "mc3_18": {"widths": [4, 4, 8, 8]},
     "r2plus1d_18": {"widths": [4, 4, 8, 8]},
     "r3d_18": {"widths": [4, 4, 8, 8]},
+    "csn_r101": {"stem_width": 4, "depths": [1, 2, 1, 1]},
     "resnet_3d_small": {"stem_width": 4, "non_local_places": [["res3", 0]]},
     "s3d": {},
     "slowfast_small": {"width": 4, "num_frames": 8},
