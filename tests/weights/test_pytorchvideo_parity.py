@@ -152,7 +152,8 @@ def test_pyslowfasts_names_of_the_same_network_give_the_same_logits(entry, tmp_p
         compare(ours(rgb), theirs(pathways(entry, rgb, ours)))
 
 
-NARROW = ("x3d_xs", "slow_r50", "c2d_r50", "slowfast_r50", "csn_r101", "r2plus1d_r50")
+#: The first three are tried in every run of the tests.
+NARROW = ("x3d_xs", "slow_r50", "csn_r101", "c2d_r50", "slowfast_r50", "r2plus1d_r50")
 
 
 def narrow(entry):
@@ -168,7 +169,9 @@ def narrow(entry):
     return drawn(getattr(hub, entry)(stem_dim_out=8)), {"stem_width": 8}
 
 
-@pytest.mark.parametrize("entry", NARROW)
+@pytest.mark.parametrize(
+    "entry", [pytest.param(e, marks=() if e in NARROW[:3] else pytest.mark.slow) for e in NARROW]
+)
 def test_at_the_crop_of_the_protocol_scores_are_pytorchvideos(entry, tmp_path, monkeypatch):
     """Windows as large as the training crop's map, by its own heads.
 
