@@ -23,6 +23,7 @@ TRANSFORMERS = {
     "vivit_attention": ("vivit_small", {"factorisation": "factorised_attention"}),
     "vivit_heads": ("vivit_small", {"factorisation": "factorised_heads"}),
     "videomae": ("videomae_small", {}),
+    "vjepa2": ("vjepa2_small", {}),  # two blocks, the pooler's and its query
 }
 #: those whose class head reads a class token, which keeps a share of itself
 WITH_CLASS = [name for name in TRANSFORMERS if "timesformer" in name or "joint" in name]
@@ -66,7 +67,7 @@ def test_attention_of_every_model_is_recorded_and_its_rows_sum_to_1(name):
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     weights = recorded(model, clip())
-    assert len(weights) == {"timesformer_divided": 4, "vivit_encoder": 4}.get(
+    assert len(weights) == {"timesformer_divided": 4, "vivit_encoder": 4, "vjepa2": 4}.get(
         name, 4 if name in ("vivit_attention", "vivit_heads") else 2
     )
     for each in weights:
@@ -85,7 +86,7 @@ def test_attention_of_every_model_is_recorded_and_its_rows_sum_to_1(name):
 def test_even_attention_rolls_out_evenly(name):
     model = built(name)
     for key, parameter in model.named_parameters():
-        if ".qkv." in key:  # equal scores
+        if ".qkv." in key or "pool.q." in key:  # equal scores
             nn.init.zeros_(parameter)
     found = rollout(model, clip(num_frames=8, height=32, width=48))
     steps = 8 if "timesformer" in name else 4

@@ -22,6 +22,7 @@ SMALL = {
     "mvit": ("mvit_small", {}),
     "swin": ("swin3d_small", {}),
     "videomae": ("videomae_small", {}),
+    "vjepa2": ("vjepa2_small", {}),
 }
 NAMES = [name for name, (file, _) in SMALL.items() if (CONF / f"{file}.yaml").is_file()]
 NUM_FRAMES, PIXELS = 8, 32

@@ -79,6 +79,6 @@ def test_of_a_pretraining_the_encoder_is_taken(tmp_path):
 
 
 def test_other_networks_are_refused(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "vjepa2"}')
-    with pytest.raises(CheckpointError, match="is a vjepa2, which no model here holds; those that"):
+    (tmp_path / "config.json").write_text('{"model_type": "xclip"}')
+    with pytest.raises(CheckpointError, match="is a xclip, which no model here holds; those that"):
         source_of(parse(f"hf:{tmp_path}")).card(parse(f"hf:{tmp_path}"))

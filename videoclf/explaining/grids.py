@@ -12,6 +12,7 @@ from videoclf.models.mvit import MViT
 from videoclf.models.timesformer import TimeSformer
 from videoclf.models.videomae import VideoMAE
 from videoclf.models.vivit import ViViT
+from videoclf.models.vjepa2 import VJEPA2
 
 #: Steps in time, rows, columns.
 Grid = tuple[int, int, int]
@@ -49,6 +50,11 @@ def _(model: ViViT, rgb: torch.Tensor) -> Grid:
 
 @token_grid.register
 def _(model: VideoMAE, rgb: torch.Tensor) -> Grid:
+    return model.encoder.grid_of(*rgb.shape[2:])
+
+
+@token_grid.register
+def _(model: VJEPA2, rgb: torch.Tensor) -> Grid:
     return model.encoder.grid_of(*rgb.shape[2:])
 
 

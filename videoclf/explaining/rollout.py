@@ -6,7 +6,8 @@ A block hands on its tokens plus what they attend to, which counts half each:
     rollout = A_L ... A_2 A_1
 
 Read is the row of the class token, or the mean of all rows where the head reads the mean of all
-tokens. Only this row is carried through the product, from the last block to the first.
+tokens, or what a pooler's query attends to. Only this row is carried through the product, from the
+last block to the first.
 
 Attention divided into time and space is one matrix over all T N tokens for each of the two: over
 space, a token takes from the tokens of its frame; over time, from those of its place. A divided
@@ -35,6 +36,7 @@ from videoclf.explaining.recording import RecordedAttention
 from videoclf.models.timesformer import TimeSformer
 from videoclf.models.videomae import VideoMAE
 from videoclf.models.vivit import ViViT
+from videoclf.models.vjepa2 import VJEPA2
 
 Weights = Sequence[torch.Tensor]
 
@@ -125,6 +127,12 @@ def _(model: VideoMAE, weights: Weights) -> torch.Tensor:  # noqa: ARG001
     num_tokens = weights[0].shape[-1]
     rows = weights[0].new_full((1, num_tokens), 1 / num_tokens)  # the head reads the mean
     return through(rows, [joint[0] for joint in weights])[0]
+
+
+@roll_out.register
+def _(model: VJEPA2, weights: Weights) -> torch.Tensor:  # noqa: ARG001
+    *blocks, asked = weights  # of the pooler's query, (1, 1, N)
+    return through(asked[0], [joint[0] for joint in blocks])[0]
 
 
 def from_class_token(weights: Weights) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 safetensors holds tensors and nothing else. Files of `torch.save` (.pth, .pyth, .pt, .bin) are read
 by `torch.load(weights_only=True)`; one that holds other objects is refused, for to unpickle it
-would be to run whatever its author put there.
+would be to run whatever its author put there. An index (.safetensors.index.json) is read with all
+the files that it names.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from videoclf.errors import CheckpointError
+from videoclf.weights.shards import is_index, missing_shards, read_index
 
 #: Where training scripts put the weights beside optimiser and epoch: torchvision, timm and
 #: pytorchvideo, PySlowFast, MMAction2 and Lightning; the first that is there.
@@ -33,6 +35,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}; give the path of a file")
+    if is_index(path):
+        return _read_shards(path)
     if path.suffix == ".pkl":
         raise CheckpointError(
             f"{path} is a pickle, such as the Caffe2 files of PySlowFast's model zoo; to read it "
@@ -55,6 +59,28 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     except (SafetensorError, RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     return _named_tensors(content, path)
+
+
+def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+    """Read the files of an index, each of which has to hold what it says, and no more."""
+    missing = missing_shards(index)
+    if missing:
+        raise CheckpointError(
+            f"{index.parent} lacks {', '.join(missing)}, which {index.name} names; put every file "
+            "of it there"
+        )
+    whole: dict[str, torch.Tensor] = {}
+    for file, names in read_index(index).items():
+        found = read_tensors(index.parent / file)
+        odd = sorted(set(names) ^ set(found))
+        if odd:
+            what = "lacks" if odd[0] in names else "holds, beside what the index says,"
+            raise CheckpointError(
+                f"{index.parent / file} {what} {odd[0]}; it is not of the same network as "
+                f"{index.name}: fetch them again"
+            )
+        whole |= found
+    return whole
 
 
 def _named_tensors(content: Any, path: Path) -> dict[str, torch.Tensor]:

@@ -3,6 +3,8 @@
     q' = q + W_o softmax(Q K^T / sqrt(D / heads)) V,   Q of the query, K and V of LN(tokens)
     pooled = q' + MLP(LN(q'))
 
+V-JEPA 2 (`videoclf.models.vjepa2`) has no W_o.
+
 Source: Bardes et al. 2024, "Revisiting Feature Prediction for Learning Visual Representations from
 Video" (V-JEPA), section 4 and its code's `AttentivePooler` of one block.
 """
@@ -24,12 +26,15 @@ class AttentivePool(nn.Module):
         width: D of the tokens.
         num_heads: among which D is shared.
         mlp_ratio: width inside the MLP, in D.
+        output_projection: whether there is a W_o.
 
     Raises:
         ValueError: a width that the heads cannot share.
     """
 
-    def __init__(self, width: int, num_heads: int, mlp_ratio: float) -> None:
+    def __init__(
+        self, width: int, num_heads: int, mlp_ratio: float, *, output_projection: bool = True
+    ) -> None:
         super().__init__()
         if num_heads < 1 or width % num_heads:
             raise ValueError(
@@ -41,7 +46,7 @@ class AttentivePool(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
-        self.proj = nn.Linear(width, width)
+        self.proj = nn.Linear(width, width) if output_projection else nn.Identity()
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = MLP(width, round(width * mlp_ratio))
         nn.init.trunc_normal_(self.query, std=0.02)

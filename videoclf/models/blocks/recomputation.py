@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def run_block(
-    block: nn.Module, maps: torch.Tensor, *settings: int, checkpointed: bool
+    block: nn.Module, maps: torch.Tensor, *settings: int | torch.Tensor, checkpointed: bool
 ) -> torch.Tensor:
     """Run a block; where `checkpointed`, keep only its input and recompute it backward."""
     if not (checkpointed and torch.is_grad_enabled()):

@@ -39,6 +39,7 @@ FAMILIES = {
     "TimeSformer": "timesformer",
     "ViViT": "vivit",
     "VideoMAE": "videomae",
+    "VJEPA2": "vjepa2",
 }
 
 

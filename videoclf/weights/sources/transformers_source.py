@@ -1,9 +1,10 @@
 """`hf:<repository>` or `hf:<folder>`: video networks as the package transformers saves them.
 
-config.json says which network and its shape, preprocessor_config.json how frames are prepared,
-model.safetensors has the weights. The package itself is not needed. How many source frames lie
-between two of a clip stands in none of them: it is the papers', in the table below, or on a card in
-`cards/hf`, which also has accuracy and licence.
+config.json says which network and its shape, preprocessor_config.json (of V-JEPA 2
+video_preprocessor_config.json) how frames are prepared, model.safetensors has the weights, or the
+files that model.safetensors.index.json names. The package itself is not needed. How many source
+frames lie between two of a clip stands in none of them: it is the papers', in the table below, or
+on a card in `cards/hf`, which also has accuracy and licence.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from typing import Any
 from videoclf.errors import CheckpointError
 from videoclf.weights.card import Card, read_card
 from videoclf.weights.class_order import check_order
+from videoclf.weights.shards import missing_shards, read_index
 from videoclf.weights.sources import Name, carded_source
 from videoclf.weights.sources.hugging_face import from_hub
 
 Settings = Mapping[str, Any]
 CONFIG, PREPARATION, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+VIDEO_PREPARATION, WEIGHTS_INDEX = "video_preprocessor_config.json", "model.safetensors.index.json"
+#: Of VJEPA2VideoProcessor, where its file does not say others.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: What tells unnamed classes.
 UNNAMED = "LABEL_"
 
@@ -45,7 +50,10 @@ def card(name: Name) -> Card:
             f"{', '.join(FAMILIES)}"
         )
     found = replace(family(name, config), classes=_classes(config))
-    found = _prepared(found, _json(name, PREPARATION, optional=True))
+    if config["model_type"] == "vjepa2":
+        found = _video_prepared(found, _json(name, VIDEO_PREPARATION, optional=True) or {})
+    else:
+        found = _prepared(found, _json(name, PREPARATION, optional=True))
     own = carded_source.CARDS / name.scheme / f"{name.entry}.yaml"
     if not own.is_file():
         return found
@@ -54,6 +62,7 @@ def card(name: Name) -> Card:
     return replace(
         found,
         stride=more.stride or found.stride,
+        fps=None if more.stride else found.fps,
         class_set=more.class_set,
         views=more.views,
         accuracy=more.accuracy,
@@ -64,12 +73,26 @@ def card(name: Name) -> Card:
 
 
 def fetch(name: Name) -> Path:
-    """Return the weights' file.
+    """Return the weights' file, or the index of several, all of them being there.
 
     Raises:
-        CheckpointError: it is not there and cannot be fetched.
+        CheckpointError: one is not there and cannot be fetched.
     """
-    return _file(name, WEIGHTS)
+    try:
+        return _file(name, WEIGHTS)
+    except CheckpointError:
+        index = _optional_file(name, WEIGHTS_INDEX)
+        if index is None:
+            raise
+    for shard in read_index(index):
+        _file(name, shard)
+    apart = missing_shards(index)
+    if apart:  # the hub's cache has a folder a revision
+        raise CheckpointError(
+            f"{', '.join(apart)} of {name} is of another revision than {WEIGHTS_INDEX} at "
+            f"{index.parent}; delete what is cached of {name.entry}, and fetch all of it anew"
+        )
+    return index
 
 
 def _videomae(name: Name, config: Settings) -> Card:
@@ -103,15 +126,44 @@ def _vivit(name: Name, config: Settings) -> Card:
     return replace(found, notes="trained with an approximation of GELU; ours is exact")
 
 
+def _vjepa2(name: Name, config: Settings) -> Card:
+    """Assran et al. 2025, pretraining: 4 frames a second; the cards of probes have a stride."""
+    crop, width = config["crop_size"], config["hidden_size"]
+    unlike = {
+        key: config[key]
+        for key, ours in (("hidden_act", "gelu"), ("in_chans", 3), ("layer_norm_eps", 1e-6))
+        if config.get(key, ours) != ours
+    }
+    if unlike:
+        raise CheckpointError(f"{name} has {unlike}, which the vjepa2 of ours has not")
+    heads = config["num_attention_heads"]
+    changed = {
+        **config,
+        "num_frames": config["frames_per_clip"],
+        "image_size": crop,
+        "intermediate_size": int(width * config["mlp_ratio"]),
+    }
+    settings = {
+        "tubelet_frames": config["tubelet_size"],
+        "pooler_depth": config.get("num_pooler_layers", 3),
+        "pooler_heads": heads,
+    }
+    found = _card(name, changed, model="vjepa2_l", stride=None, settings=settings)
+    return replace(found, fps=4.0, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
 #: model_type of config.json -> what its settings are here.
 FAMILIES: Mapping[str, Callable[[Name, Settings], Card]] = {
     "videomae": _videomae,
     "timesformer": _timesformer,
     "vivit": _vivit,
+    "vjepa2": _vjepa2,
 }
 
 
-def _card(name: Name, config: Settings, *, model: str, stride: int, settings: Settings) -> Card:
+def _card(
+    name: Name, config: Settings, *, model: str, stride: int | None, settings: Settings
+) -> Card:
     """Return what is alike in all of them."""
     width = config["hidden_size"]
     return Card(
@@ -159,15 +211,36 @@ def _prepared(card: Card, preparation: Settings | None) -> Card:
     )
 
 
+def _video_prepared(card: Card, preparation: Settings) -> Card:
+    """Add what VJEPA2VideoProcessor does: its short side follows from the crop, whatever is said.
+
+    A crop of 256 pixels is taken of a short side of 292, the 256 / 224 of it.
+    """
+    assert card.crop_pixels is not None
+    size: Any = preparation.get("crop_size") or card.crop_pixels
+    crop = int(size["height"] if isinstance(size, Mapping) else size)
+    return _prepared(
+        card,
+        {
+            **preparation,
+            "size": {"shortest_edge": crop * 256 // 224},
+            "crop_size": {"height": crop},
+        },
+    )
+
+
 def _json(name: Name, file: str, *, optional: bool = False) -> Any:
     """Read a JSON file of a repository, or None where it may be missing."""
+    path = _optional_file(name, file) if optional else _file(name, file)
+    return None if path is None else json.loads(path.read_text(encoding="utf-8"))
+
+
+def _optional_file(name: Name, file: str) -> Path | None:
+    """Return a file of a repository, or None where there is none, or none can be fetched."""
     try:
-        path = _file(name, file)
+        return _file(name, file)
     except CheckpointError:
-        if optional:
-            return None
-        raise
-    return json.loads(path.read_text(encoding="utf-8"))
+        return None
 
 
 def _file(name: Name, file: str) -> Path:
