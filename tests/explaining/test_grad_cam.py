@@ -83,7 +83,7 @@ def test_a_trained_net_looks_at_the_shape():
         ("timesformer_small", {}, "blocks.3.norm1", (8, 4, 4)),
         ("vivit_small", {}, "blocks.3.norm1", (4, 4, 4)),
         ("videomae_small", {}, "encoder.blocks.3.norm1", (4, 4, 4)),
-        ("vjepa2_small", {}, "pooler.pool.norm1", (4, 4, 4)),
+        ("vjepa2_small", {}, "pooler.blocks.0.norm1", (4, 4, 4)),
     ],
 )
 def test_every_family_has_heat_of_its_shape(name, changes, layer, shape):

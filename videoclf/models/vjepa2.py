@@ -2,9 +2,9 @@
 
 When to use it: with published weights (`model.weights=hf:facebook/vjepa2-...`), pretrained without
 labels on a million hours of video; by its paper a pooler above the largest, frozen, has 0.773 on
-Something-Something V2. An encoder goes with `head=attentive`, or all of it is fine-tuned; the poolers
-of Something-Something and Diving48 come with theirs. From scratch it needs far more videos than a
-3D CNN; `vjepa2_small` suits a laptop's CPU.
+Something-Something V2. An encoder goes with `head=attentive`, or all of it is fine-tuned; the
+poolers of Something-Something and Diving48 come with theirs. From scratch it needs far more videos
+than a 3D CNN; `vjepa2_small` suits a laptop's CPU.
 
     tubelets of 2 x 16 x 16 -> tokens -> blocks (rotary positions) -> norm
       -> pooler: blocks without positions -> one learnt query asks all tokens -> classes
