@@ -24,6 +24,7 @@ from videoclf.weights.card import read_card
 from videoclf.weights.loading import load_entry
 from videoclf.weights.reading import read_tensors
 from videoclf.weights.sources import carded_source, parse, source_of
+from videoclf.weights.sources.hugging_face import answers
 
 transformers = pytest.importorskip(
     "transformers", reason="needs transformers: pip install -e '.[transformers]'"
@@ -260,6 +261,7 @@ def test_a_published_repository_in_the_hubs_cache(tmp_path, monkeypatch):
     save(classifier(), in_the_hubs_cache(repository, tmp_path), max_shard_size="200KB")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    answers.cache_clear()
     card = card_of(f"hf:{repository}")
     assert (card.stride, card.fps, card.num_frames) == (2, None, 8)
     assert card.accuracy == {"top1": 0.773}
@@ -269,6 +271,7 @@ def test_a_published_repository_in_the_hubs_cache(tmp_path, monkeypatch):
     assert "5 of 5 classes" in said
     with pytest.raises(CheckpointError, match="run `hf download facebook/vjepa2-vitl-fpc64-256`"):
         card_of("hf:facebook/vjepa2-vitl-fpc64-256")
+    answers.cache_clear()
 
 
 def test_our_cards_of_the_hub_are_cards():
