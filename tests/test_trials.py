@@ -61,6 +61,31 @@ def test_a_run_out_of_patience_ends_and_stays_ended(tried, tmp_path):
     assert_same_end(whole, broken)
 
 
+@pytest.mark.parametrize(
+    ("mode", "target", "values", "num_validations"),
+    [
+        ("max", 0.5, [0.3, 0.5, 0.7], 2),
+        ("min", 0.5, [0.9, 0.6, 0.5], 3),
+        ("max", 2.0, [0.3] * 3, 0),
+    ],
+)
+def test_a_target_counts_as_reached_where_it_is_met(mode, target, values, num_validations):
+    (callback,) = early_stopping(None, target, monitor="val/x", mode=mode)
+    stops = [callback._evaluate_stopping_criteria(torch.tensor(value))[0] for value in values]
+    assert stops.index(True) + 1 == num_validations if num_validations else not any(stops)
+
+
+def test_a_run_that_reached_its_target_ends_and_stays_ended(tried, tmp_path, capfd):
+    changes = {"dry_run": False, "trainer__max_epochs": 3, "early_stopping__target": 0.0}
+    folder = start_folder(tried[0], tmp_path / "run", **changes)
+    assert not fit(folder, num_workers=0)
+    assert "stopped early: val/video_top1_1x1 reached 0" in capfd.readouterr().err
+    assert len(read_metrics(folder / "metrics.csv")["val/video_top1_1x1"]) == 1
+    last = folder / "checkpoints" / "last.ckpt"
+    assert not fit(folder, num_workers=0, resume_from=last)
+    assert len(read_metrics(folder / "metrics.csv")["val/video_top1_1x1"]) == 1
+
+
 def test_the_backbone_learns_from_its_epoch_and_a_resume_knows_it(tried, tmp_path):
     changes = {
         "dry_run": False,
@@ -191,8 +216,8 @@ def test_wrong_words_are_refused():
     with pytest.raises(ConfigError, match="compile=fast must be false, true or one of default, re"):
         compile_model(Blocks(), "fast")
     with pytest.raises(ConfigError, match="early_stopping.patience=0 must be at least 1"):
-        early_stopping(0, monitor="val/loss", mode="min")
-    assert early_stopping(None, monitor="val/loss", mode="min") == []
+        early_stopping(0, None, monitor="val/loss", mode="min")
+    assert early_stopping(None, None, monitor="val/loss", mode="min") == []
 
 
 @pytest.mark.slow

@@ -94,6 +94,7 @@ def assemble(
         callbacks += learning
         callbacks += early_stopping(
             config.get("early_stopping", {}).get("patience"),
+            config.get("early_stopping", {}).get("target"),
             monitor=config["checkpoint"]["monitor"],
             mode=config["checkpoint"]["mode"],
         )

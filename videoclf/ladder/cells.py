@@ -44,6 +44,7 @@ class Cell:
             f"seed={self.seed}",
             f"optimizer.learning_rate={attempt.rate:g}",
             f"trainer.max_epochs={attempt.epochs}",
+            "early_stopping.target=1.0",  # of validation, which nothing can better
             "trainer=cpu",
             "data.num_workers=0",
         ]
