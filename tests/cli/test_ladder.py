@@ -1,6 +1,9 @@
 import pytest
 
 from videoclf.cli import main
+from videoclf.cli.ladder import _columns, _rows
+from videoclf.ladder.strategies import STRATEGIES
+from videoclf.ladder.tasks import COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -16,3 +19,12 @@ from videoclf.cli import main
 def test_mistakes(words, code, message, tmp_path, capsys):
     assert main(["ladder", "-o", str(tmp_path / "out"), *words]) == code
     assert message in capsys.readouterr().err
+
+
+def test_quick_takes_some_rows_and_columns_where_none_are_named():
+    assert len(_rows([], [], quick=True)) == 10
+    assert len(_columns([], distances=False, quick=True)) == 4
+    assert [row.name for row in _rows(["TimeSformer"], [], quick=True)] == ["TimeSformer"]
+    assert [each.name for each in _columns(["speed"], distances=False, quick=True)] == ["speed"]
+    assert _rows([], [], quick=False) == list(STRATEGIES)
+    assert _columns([], distances=False, quick=False) == list(COLUMNS)

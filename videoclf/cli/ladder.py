@@ -48,7 +48,8 @@ def run(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="Half the training, proven cells left out, one learning rate."
+            "--quick",
+            help="Ten rows, four columns, half the training; what is proven is not run.",
         ),
     ] = False,
     retries: Annotated[
@@ -79,7 +80,8 @@ def run(
     from videoclf.ladder.cells import all_cells
     from videoclf.ladder.predictions import Claim, say
 
-    rows, columns = _rows(strategies or [], add or []), _columns(tasks or [], distances=distances)
+    rows = _rows(strategies or [], add or [], quick=quick)
+    columns = _columns(tasks or [], distances=distances, quick=quick)
     cells = all_cells(rows, columns, range(seeds))
     if not only_report:
         wanted = [
@@ -91,9 +93,9 @@ def run(
     _report(rows, columns, seeds, output)
 
 
-def _rows(names: Sequence[str], added: Sequence[str]) -> list[Strategy]:
+def _rows(names: Sequence[str], added: Sequence[str], *, quick: bool) -> list[Strategy]:
     from videoclf.build import nearest
-    from videoclf.ladder.strategies import STRATEGIES, Strategy
+    from videoclf.ladder.strategies import QUICK_STRATEGIES, STRATEGIES, Strategy
 
     known = {strategy.name: strategy for strategy in STRATEGIES}
     for name in names:
@@ -105,13 +107,14 @@ def _rows(names: Sequence[str], added: Sequence[str]) -> list[Strategy]:
         if not (colon and name.strip() and "model=" in words):
             raise ConfigError(f"--add={text!r} is not of the form 'name: model=... key=value'")
         own.append(Strategy(name=name.strip(), overrides=tuple(words.split())))
-    chosen = [known[name] for name in names] if names or added else list(STRATEGIES)
+    everything = QUICK_STRATEGIES if quick else STRATEGIES
+    chosen = [known[name] for name in names] if names or added else list(everything)
     return [*chosen, *own]
 
 
-def _columns(names: Sequence[str], *, distances: bool) -> list[Column]:
+def _columns(names: Sequence[str], *, distances: bool, quick: bool) -> list[Column]:
     from videoclf.build import nearest
-    from videoclf.ladder.tasks import COLUMNS, DISTANCE_COLUMNS, MORE_COLUMNS
+    from videoclf.ladder.tasks import COLUMNS, DISTANCE_COLUMNS, MORE_COLUMNS, QUICK_COLUMNS
 
     if distances and names:
         raise ConfigError("--distances chooses the tasks; leave out --task")
@@ -121,7 +124,7 @@ def _columns(names: Sequence[str], *, distances: bool) -> list[Column]:
     for name in names:
         if name not in known:
             raise ConfigError(f"--task={name!r} is no task of the ladder{nearest(name, known)}")
-    return [known[name] for name in names] or list(COLUMNS)
+    return [known[name] for name in names] or list(QUICK_COLUMNS if quick else COLUMNS)
 
 
 def _train(

@@ -2,7 +2,8 @@
 
 Colour runs from chance (pale) to 1 (dark). A square with a bar across its top has a theorem's
 ceiling, the bar as long as the ceiling is high; a dot in its corner marks a prediction, hollow
-where it was missed. Each seed is a tick below the mean.
+where it was missed. Each seed is a tick below the mean. A square that was not run is empty but for
+its ceiling.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+from videoclf.ladder.predictions import say
 from videoclf.ladder.strategies import Strategy
 from videoclf.ladder.tasks import Column
 from videoclf.ladder.verdicts import Entry, Verdict
@@ -47,28 +49,35 @@ def draw(strategies: Sequence[Strategy], columns: Sequence[Column], found: Seque
         parts.append(_text(_LEFT - 8, y + 19, strategy.name, 12, _INK, anchor="end"))
         for place, column in enumerate(columns):
             entry = by_place.get((strategy.name, column.name))
-            parts += _square(_LEFT + _CELL * place, y, entry)
+            x = _LEFT + _CELL * place
+            parts += _square(x, y, entry) if entry else _empty_square(x, y, strategy, column)
     parts += _key(_LEFT, _TOP + _ROW * len(strategies) + 24)
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _square(x: float, y: float, entry: Entry | None) -> list[str]:
-    box = f'x="{x + 1}" y="{y + 1}" width="{_CELL - 2}" height="{_ROW - 2}" rx="3"'
-    if entry is None:
-        return [f'<rect {box} fill="{_EMPTY}"/>']
+def _empty_square(x: float, y: float, strategy: Strategy, column: Column) -> list[str]:
+    said = say(strategy, column)
+    told = f"{strategy.name}, {column.name}: not run"
+    if said.ceiling is None:
+        return [f'<rect {_box(x, y)} fill="{_EMPTY}"><title>{escape(told)}</title></rect>']
+    told = f"{told}; at most {said.ceiling:.2f}: {said.reason}"
+    return [
+        f'<rect {_box(x, y)} fill="{_EMPTY}"><title>{escape(told)}</title></rect>',
+        _ceiling(x, y, said.ceiling, _FAINT),
+    ]
+
+
+def _square(x: float, y: float, entry: Entry) -> list[str]:
     chance = 1 / entry.column.num_classes
     share = max(0.0, (entry.test - chance) / (1 - chance))
     ink = "#ffffff" if share > 0.55 else _INK
     parts = [
-        f'<rect {box} fill="{_colour(share)}"><title>{escape(_said(entry))}</title></rect>',
+        f'<rect {_box(x, y)} fill="{_colour(share)}"><title>{escape(_said(entry))}</title></rect>',
         _text(x + _CELL / 2, y + 19, f"{entry.test:.2f}".removeprefix("0"), 12, ink, "middle"),
     ]
     if entry.said.ceiling is not None:
-        length = (_CELL - 10) * entry.said.ceiling
         colour = _WRONG if entry.verdict is Verdict.BROKEN else _INK
-        parts.append(
-            f'<rect x="{x + 5}" y="{y + 3}" width="{length:.1f}" height="2.5" fill="{colour}"/>'
-        )
+        parts.append(_ceiling(x, y, entry.said.ceiling, colour))
     if entry.verdict in (Verdict.KEPT, Verdict.MISSED):
         fill = ink if entry.verdict is Verdict.KEPT else "none"
         edge = ink if entry.verdict is Verdict.KEPT else _WRONG
@@ -81,6 +90,15 @@ def _square(x: float, y: float, entry: Entry | None) -> list[str]:
             at = x + 5 + (_CELL - 10) * each.test
             parts.append(f'<rect x="{at:.1f}" y="{y + 23}" width="1.4" height="4" fill="{ink}"/>')
     return parts
+
+
+def _box(x: float, y: float) -> str:
+    return f'x="{x + 1}" y="{y + 1}" width="{_CELL - 2}" height="{_ROW - 2}" rx="3"'
+
+
+def _ceiling(x: float, y: float, ceiling: float, colour: str) -> str:
+    length = (_CELL - 10) * ceiling
+    return f'<rect x="{x + 5}" y="{y + 3}" width="{length:.1f}" height="2.5" fill="{colour}"/>'
 
 
 def _said(entry: Entry) -> str:

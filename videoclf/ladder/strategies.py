@@ -136,3 +136,22 @@ STRATEGIES = (
         overrides=("model=timesformer_small", "model.width=40", "model.depth=2"),
     ),
 )
+
+#: One of each family: the rows of `videoclf ladder --quick`.
+QUICK_STRATEGIES = tuple(
+    strategy
+    for strategy in STRATEGIES
+    if strategy.name
+    in (
+        "single frame",
+        "late fusion, average + MLP",
+        "late fusion, FC",
+        "early fusion",
+        "3D CNN",
+        "3D CNN + non-local",
+        "SlowFast",
+        "CNN + LSTM",
+        "recurrent CNN",
+        "ViViT",
+    )
+)

@@ -89,3 +89,10 @@ MORE_COLUMNS = (
     _shortcut(0.5),
     _shortcut(1.0),
 )
+
+#: Order nearby and far away, direction, number: the columns of `videoclf ladder --quick`.
+QUICK_COLUMNS = tuple(
+    column
+    for column in COLUMNS
+    if column.name in ("motion_direction", "counting", "event_order_4", "event_order_12")
+)
