@@ -1,9 +1,9 @@
 """The ladder as a picture: a square for each strategy and task, as SVG.
 
 Colour runs from chance (pale) to 1 (dark). A square with a bar across its top has a theorem's
-ceiling, the bar as long as the ceiling is high; a dot in its corner marks a prediction, hollow
-where it was missed. Each seed is a tick below the mean. A square that was not run is empty but for
-its ceiling.
+ceiling, the bar as long as the ceiling is high, and dashed where it holds on average over seeds; a
+dot in its corner marks a prediction, hollow where it was missed. Each seed is a tick below the
+mean. A square that was not run is empty but for its ceiling.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from videoclf.ladder.predictions import say
+from videoclf.ladder.predictions import Claim, Said, say
 from videoclf.ladder.strategies import Strategy
 from videoclf.ladder.tasks import Column
 from videoclf.ladder.verdicts import Entry, Verdict
@@ -63,7 +63,7 @@ def _empty_square(x: float, y: float, strategy: Strategy, column: Column) -> lis
     told = f"{told}; at most {said.ceiling:.2f}: {said.reason}"
     return [
         f'<rect {_box(x, y)} fill="{_EMPTY}"><title>{escape(told)}</title></rect>',
-        _ceiling(x, y, said.ceiling, _FAINT),
+        _ceiling(x, y, said, _FAINT),
     ]
 
 
@@ -77,7 +77,7 @@ def _square(x: float, y: float, entry: Entry) -> list[str]:
     ]
     if entry.said.ceiling is not None:
         colour = _WRONG if entry.verdict is Verdict.BROKEN else _INK
-        parts.append(_ceiling(x, y, entry.said.ceiling, colour))
+        parts.append(_ceiling(x, y, entry.said, colour))
     if entry.verdict in (Verdict.KEPT, Verdict.MISSED):
         fill = ink if entry.verdict is Verdict.KEPT else "none"
         edge = ink if entry.verdict is Verdict.KEPT else _WRONG
@@ -96,9 +96,14 @@ def _box(x: float, y: float) -> str:
     return f'x="{x + 1}" y="{y + 1}" width="{_CELL - 2}" height="{_ROW - 2}" rx="3"'
 
 
-def _ceiling(x: float, y: float, ceiling: float, colour: str) -> str:
-    length = (_CELL - 10) * ceiling
-    return f'<rect x="{x + 5}" y="{y + 3}" width="{length:.1f}" height="2.5" fill="{colour}"/>'
+def _ceiling(x: float, y: float, said: Said, colour: str) -> str:
+    assert said.ceiling is not None
+    end = x + 5 + (_CELL - 10) * said.ceiling
+    dashed = "4.2 4.2" if said.claim is Claim.THEOREM_ON_AVERAGE else "none"
+    return (
+        f'<line x1="{x + 5}" y1="{y + 4.2}" x2="{end:.1f}" y2="{y + 4.2}" stroke="{colour}" '
+        f'stroke-width="2.5" stroke-dasharray="{dashed}"/>'
+    )
 
 
 def _said(entry: Entry) -> str:
@@ -121,13 +126,18 @@ def _key(x: float, y: float) -> list[str]:
         _text(x + 120, y + 22, "1", 10, _FAINT, "end"),
         f'<rect x="{x + 150}" y="{y + 3}" width="21" height="2.5" fill="{_INK}"/>',
         _text(x + 176, y + 9, "ceiling, by a theorem", 10, _FAINT),
-        f'<circle cx="{x + 300}" cy="{y + 5}" r="2.8" fill="{_INK}"/>',
-        _text(x + 308, y + 9, "predicted 0.90 or more", 10, _FAINT),
         (
-            f'<circle cx="{x + 436}" cy="{y + 5}" r="2.8" fill="none" stroke="{_WRONG}" '
+            f'<path d="M{x + 292} {y + 4.2}h21" stroke="{_INK}" stroke-width="2.5" '
+            'stroke-dasharray="4.2 4.2"/>'
+        ),
+        _text(x + 318, y + 9, "on average over seeds", 10, _FAINT),
+        f'<circle cx="{x + 440}" cy="{y + 5}" r="2.8" fill="{_INK}"/>',
+        _text(x + 448, y + 9, "predicted 0.90 or more", 10, _FAINT),
+        (
+            f'<circle cx="{x + 572}" cy="{y + 5}" r="2.8" fill="none" stroke="{_WRONG}" '
             'stroke-width="1.4"/>'
         ),
-        _text(x + 444, y + 9, "and missed", 10, _FAINT),
+        _text(x + 580, y + 9, "and missed", 10, _FAINT),
     ]
     return parts
 
