@@ -80,8 +80,8 @@ class SlowFast(nn.Module):
         non_local_subsample: bool,
         zero_init_last_norm: bool,
         dropout: float,
-        window_pixels: int | None = None,
-        window_average: str = "logits",
+        window_pixels: int | None,
+        window_average: str,
         checkpoint_activations: bool,
     ) -> None:
         super().__init__()

@@ -64,8 +64,8 @@ class X3D(nn.Module):
         head_width: int,
         zero_init_last_norm: bool,
         dropout: float,
-        window_pixels: int | None = None,
-        window_average: str = "logits",
+        window_pixels: int | None,
+        window_average: str,
         checkpoint_activations: bool,
     ) -> None:
         super().__init__()
