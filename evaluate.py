@@ -41,6 +41,7 @@ from videoclf.errors import ConfigError
 from videoclf.members import evaluate_members
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume_evaluation import resume_evaluation
+from videoclf.run_folder import claimed, run_folder
 from videoclf.secrets import find_secrets
 
 
@@ -56,7 +57,7 @@ def evaluate(config: DictConfig) -> None:
     prepared: dict[str, Any] = {}
 
     def make_folder() -> dict[str, str]:
-        with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
+        with run_folder(config.run_dir, config.name or default_name()) as folder:
             own = prepare(config, folder, ranks=ranks, place=place, subsets=(config.subset,))
             prepared.update(align_to_weights(own) if config.weights else align_classes(own))
             write_config(prepared, folder)
@@ -68,7 +69,7 @@ def evaluate(config: DictConfig) -> None:
         write_config({**prepared, "member_folders": evaluated}, folder)
         launch.start(folder, "ensemble", ranks=1, began=began)
         return
-    with launch.claimed(folder, place):
+    with claimed(folder, place):
         secrets = find_secrets(plain(config))
         launch.start(folder, "evaluate", ranks=ranks, began=began, place=place, secrets=secrets)
 
@@ -80,7 +81,7 @@ def evaluate_stored(config: DictConfig) -> None:
     settings = {**plain(config), "command": command_line()}
     if not isinstance(settings["predictions"], list):
         refuse_ensemble(task_overrides(), "predictions", "'predictions=[runs/a,runs/b]'")
-    with launch.run_folder(config.run_dir, config.name) as folder:
+    with run_folder(config.run_dir, config.name) as folder:
         write_config(settings, folder)
     launch.start(folder, "predictions", ranks=1, began=began)
 

@@ -33,6 +33,7 @@ from videoclf.config_from_weights import offer_weights_settings, with_source_cla
 from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import resume
+from videoclf.run_folder import claimed, run_folder
 from videoclf.secrets import find_secrets
 from videoclf.sweep_value import sweep_value
 
@@ -51,7 +52,7 @@ def train(config: DictConfig) -> float | None:
     ranks = launch.count_ranks(config.trainer, place, in_sweep=in_sweep())
 
     def make_folder() -> dict[str, str]:
-        with launch.run_folder(config.run_dir, config.name or default_name()) as folder:
+        with run_folder(config.run_dir, config.name or default_name()) as folder:
             prepared = prepare(config, folder, ranks=ranks, place=place, subsets=("train", "val"))
             settled = settle_global_batch(with_source_classes(prepared), ranks=ranks)
             sys.stderr.write(f"{describe_step(settled, ranks=ranks)}\n")
@@ -59,7 +60,7 @@ def train(config: DictConfig) -> float | None:
         return {"folder": str(folder)}
 
     folder = Path(agreed(place, make_folder)["folder"])
-    with launch.claimed(folder, place):
+    with claimed(folder, place):
         secrets = find_secrets(plain(config))
         launch.start(folder, "train", ranks=ranks, began=began, place=place, secrets=secrets)
     return sweep_value(folder, config.checkpoint)

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import PROJECT, TINY, TINY_MODEL
 from videoclf import launch
 from videoclf.errors import ConfigError, DataError, StorageError, VideoclfError, WorkerError
+from videoclf.run_folder import run_folder
 
 
 def trainer(**changes):
@@ -62,7 +63,7 @@ def test_run_folders_of_one_second_do_not_collide(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = []
     for _ in range(3):
-        with launch.run_folder(None, "name") as folder:
+        with run_folder(None, "name") as folder:
             made.append(folder)
             (folder / "config.yaml").touch()
     assert len(set(made)) == 3
@@ -70,19 +71,19 @@ def test_run_folders_of_one_second_do_not_collide(tmp_path, monkeypatch):
 
 def test_a_failed_start_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError), launch.run_folder(None, "name"):
+    with pytest.raises(DataError), run_folder(None, "name"):
         raise DataError("x")
     assert not (tmp_path / "runs" / "name").exists()
 
 
 def test_a_folder_in_use_or_out_of_reach(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="is not empty"), launch.run_folder(str(tmp_path), "x"):
+    with pytest.raises(ConfigError, match="is not empty"), run_folder(str(tmp_path), "x"):
         pass
     below = str(tmp_path / "file" / "x")
     with (
         pytest.raises(StorageError, match="cannot make the run folder"),
-        launch.run_folder(below, "x"),
+        run_folder(below, "x"),
     ):
         pass
 

@@ -16,10 +16,11 @@ from tests.conftest import PROJECT, TINY, TINY_MODEL, run_script
 from tests.loader_processes import children, stop_worker_on_a_file
 from tests.resuming import assert_same_end, rows_of
 from tests.test_bad_input import in_process
-from videoclf import launch, resume
+from videoclf import resume
 from videoclf.checkpoint_file import describe
 from videoclf.errors import CheckpointError, ConfigError, DataError
 from videoclf.reports.results import Results
+from videoclf.run_folder import claimed
 
 
 @pytest.fixture
@@ -131,9 +132,9 @@ def test_a_lost_manifest_is_built_again(finished):
 def test_a_run_is_continued_by_one_command_at_a_time(finished):
     (finished / ".metrics.csv.abc.part").touch()
     (finished / "checkpoints" / ".last.ckpt.abc.part").touch()
-    with launch.claimed(finished):
+    with claimed(finished):
         assert not list(finished.rglob(".*"))
-        with pytest.raises(ConfigError, match="another command"), launch.claimed(finished):
+        with pytest.raises(ConfigError, match="another command"), claimed(finished):
             pass
 
 

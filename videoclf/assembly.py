@@ -30,6 +30,7 @@ from videoclf.early_stopping import early_stopping
 from videoclf.errors import ConfigError
 from videoclf.freezing import freeze_part
 from videoclf.global_batch import videos_a_step
+from videoclf.heartbeat import Heartbeat
 from videoclf.init_from import start_from
 from videoclf.models.blocks.source_head import add_source_head
 from videoclf.multigrid_training import UnequalEpochs, check_model
@@ -40,6 +41,7 @@ from videoclf.reports.environment import collect_environment
 from videoclf.reports.redaction import redact
 from videoclf.save_points import SavePoints
 from videoclf.sharding import sharding_callbacks
+from videoclf.standstill import Marks
 from videoclf.stop_signals import StopSignals
 from videoclf.tasks.video_task import VideoTask
 from videoclf.trials import DRY_RUN
@@ -54,6 +56,7 @@ class Parts:
     task: VideoTask
     trainer: pl.Trainer
     save_points: SavePoints | None
+    marks: Marks | None = None
 
 
 def assemble(
@@ -64,8 +67,9 @@ def assemble(
     stop: StopSignals,
     began: float,
     resume_from: Path | None,
+    marks: Marks | None = None,
 ) -> Parts:
-    """Build everything that a resolved config names."""
+    """Build everything that a resolved config names; `marks` is where a watched rank is."""
     pl.seed_everything(config["seed"], verbose=False)
     datamodule = build_datamodule(
         config,
@@ -81,7 +85,7 @@ def assemble(
         task.model = _make(config, "head", backbone=task.model)
     pace = Pace(num_workers=config["data"]["num_workers"])
     progress = progress_callback(pace)
-    callbacks: list[Callback] = [pace, progress, stop]
+    callbacks: list[Callback] = [*_heartbeat(config, marks), pace, progress, stop]
     save_points: SavePoints | None = None
     if training:
         learning = _choose_what_learns(config, task.model)
@@ -106,7 +110,18 @@ def assemble(
     lay_channels_last(task.model)
     callbacks += sharding_callbacks(config, training=training)
     trainer = _trainer(config, folder, datamodule, callbacks, progress, training=training)
-    return Parts(datamodule, task, trainer, save_points)
+    return Parts(datamodule, task, trainer, save_points, marks)
+
+
+def _heartbeat(config: Mapping[str, Any], marks: Marks | None) -> list[Callback]:
+    """Return what lets the launching process watch this rank, where others would wait for it."""
+    seconds = config.get("seconds_without_progress")
+    if marks is None or seconds is None or os.environ.get("WORLD_SIZE", "1") == "1":
+        return []
+    data = config["data"]
+    each = data["seconds_per_file"]
+    reading = None if each is None else each * (data["batch_size"] + 1)
+    return [Heartbeat(marks=marks, seconds=seconds, seconds_reading=reading)]
 
 
 def _make(config: Mapping[str, Any], group: str, **runtime: Any) -> Any:
@@ -215,6 +230,7 @@ def _trainer(
             SealedCheckpointIO(
                 _description(config),
                 asynchronous=config.get("checkpoint", {}).get("asynchronous", False),
+                sharded=config.get("checkpoint", {}).get("sharded", False),
             )
         ],
         default_root_dir=str(folder),

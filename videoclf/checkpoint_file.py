@@ -2,6 +2,7 @@
 
 `torch.load(path, weights_only=True)` reads it as it is. The description (resolved config, classes,
 manifest hash, versions) can be read without torch, and damage is found before anything is loaded.
+What is read here may also be a folder, with such a file as its index (`checkpoint_folder`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from videoclf.cache import atomic_write
+from videoclf.checkpoint_folder import INDEX, check_shards
 from videoclf.errors import CheckpointError, StorageError
 
 _ENTRY = "archive/videoclf.json"  # torch wants every file of the archive below this folder
@@ -50,10 +52,14 @@ def write(archive: io.BytesIO, path: Path, description: Mapping[str, Any]) -> No
         ) from error
 
 
-def verify(path: Path) -> str:
+def verify(path: Path, *, share: tuple[int, int] = (0, 1)) -> str:
     """Hold a file against its own hash, and its archive against what torch writes.
 
-    Returns its hash, hexadecimal.
+    Returns its hash, hexadecimal; of a folder that of its index, which holds the others'.
+
+    Args:
+        path: of a checkpoint, file or folder.
+        share: (rank, world), where ranks share the work: every world-th file of a folder is hashed.
 
     The hash finds damage, not malice: anybody can compute it. What a file may do when it is read
     is limited here, by its sizes, and by `weights_only=True` in whoever reads it.
@@ -66,8 +72,22 @@ def verify(path: Path) -> str:
             f"{path} is an address, and nothing is fetched from there; download the file, and "
             "give its path"
         )
+    if path.is_dir():
+        sealed = path / INDEX
+        if not sealed.is_file():
+            raise CheckpointError(f"{path} has no {INDEX}: it is no checkpoint; give that of a run")
+        digest = verify(sealed)
+        shards = read_description(sealed).get("shards")
+        if not isinstance(shards, list):
+            raise CheckpointError(f"{sealed} lists no files; it is not loaded")
+        check_shards(path, shards, share=share)
+        return digest
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give the path of a .ckpt file")
+    return _verify_file(path)
+
+
+def _verify_file(path: Path) -> str:
     tail = 2 + _COMMENT_BYTES
     remaining = path.stat().st_size - tail
     digest = hashlib.sha256()
@@ -120,12 +140,23 @@ def unsafe(path: Path) -> CheckpointError:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Verify a file and return its description.
+    """Verify a checkpoint and return its description.
 
     Raises:
         CheckpointError: it is missing or damaged.
     """
     verify(path)
+    return read_description(path)
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return the description of a checkpoint that has been verified.
+
+    Raises:
+        CheckpointError: it has none.
+    """
+    if path.is_dir():
+        path = path / INDEX
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(_ENTRY).file_size > _MOST_DESCRIPTION_BYTES:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,27 +11,16 @@ from typing import Any, Literal
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from videoclf import checkpoint_file
+from videoclf import checkpoint_file, checkpoint_folder
 from videoclf.checkpoint_writer import CheckpointWriter
 from videoclf.errors import CheckpointError
 from videoclf.lora import has_adapters, merge_adapters
 from videoclf.models.blocks.source_head import SOURCE_HEAD, add_source_head, speak_as_source
+from videoclf.safe_reading import read_file
 from videoclf.save_points import SavePoints, progress_of
+from videoclf.sharded_checkpoint import Share, read_whole, write_shares
 from videoclf.sharding import load_whole_weights
 from videoclf.stop_signals import StopSignals
-
-#: What torch's reader raises of a file that was made to mislead it.
-_DAMAGE = (
-    RuntimeError,
-    ValueError,
-    LookupError,
-    OSError,
-    EOFError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    MemoryError,
-)
 
 
 class SealedCheckpointIO(CheckpointIO):
@@ -41,10 +29,19 @@ class SealedCheckpointIO(CheckpointIO):
     Args:
         description: plain data that travels with every checkpoint.
         asynchronous: write while the training goes on (`videoclf.checkpoint_writer`).
+        sharded: each rank of a sharded run writes its own share (`videoclf.checkpoint_folder`).
     """
 
-    def __init__(self, description: Mapping[str, Any], *, asynchronous: bool = False) -> None:
+    def __init__(
+        self,
+        description: Mapping[str, Any],
+        *,
+        asynchronous: bool = False,
+        sharded: bool = False,
+    ) -> None:
         self.description = description
+        self.sharded = sharded
+        self._group: Any = None
         self._writer = CheckpointWriter(asynchronous=asynchronous)
 
     def save_checkpoint(
@@ -59,6 +56,14 @@ class SealedCheckpointIO(CheckpointIO):
         description = {**self.description, "progress": progress_of(checkpoint)}
         self._writer.do(partial(checkpoint_file.write, archive, Path(path), description))
 
+    def save_shares(self, checkpoint: dict[str, Any], path: Path) -> None:
+        """Write a checkpoint of sharded tensors as a folder; all ranks call it."""
+        if self._group is None:  # of its own: a thread's messages must not mix with a training's
+            self._group = torch.distributed.new_group(backend="gloo")
+        share = Share(checkpoint, rank=torch.distributed.get_rank(self._group))
+        description = {**self.description, "progress": progress_of(checkpoint)}
+        self._writer.do(partial(write_shares, share, path, description, self._group))
+
     def load_checkpoint(
         self,
         path: str | Path,
@@ -70,7 +75,7 @@ class SealedCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint that is no longer kept, once those asked for before are written."""
-        self._writer.do(partial(Path(path).unlink, missing_ok=True))
+        self._writer.do(partial(checkpoint_folder.remove, Path(path)))
 
     def finish(self) -> None:
         """Wait until all is on the disk."""
@@ -81,13 +86,22 @@ class SealedCheckpointIO(CheckpointIO):
         self.finish()
 
 
-def load(path: Path, map_location: Any | None = "cpu") -> dict[str, Any]:
+def load(path: Path, map_location: Any | None = "cpu", *, optimizer: bool = True) -> dict[str, Any]:
     """Verify a checkpoint and read it, never executing anything that it holds.
+
+    Args:
+        path: of a file, or of the folder of a sharded one, whose tensors are made whole.
+        map_location: where a file's tensors go.
+        optimizer: also read the optimiser's state of a folder.
 
     Raises:
         CheckpointError: it is missing, damaged, or holds more than tensors and plain values.
     """
-    content = read_sealed(path, map_location)
+    if path.is_dir():
+        checkpoint_file.verify(path)
+        content: Any = read_whole(path, optimizer=optimizer)
+    else:
+        content = read_sealed(path, map_location)
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
         raise CheckpointError(f"{path} holds no weights; give a checkpoint of a training run")
     return content
@@ -100,13 +114,7 @@ def read_sealed(path: Path, map_location: Any | None = "cpu") -> Any:
         CheckpointError: as `load`.
     """
     checkpoint_file.verify(path)
-    try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise checkpoint_file.unsafe(path) from error
-    except _DAMAGE as error:
-        why = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"cannot load {path}: {why}") from error
+    return read_file(path, map_location)
 
 
 def model_weights(path: Path, *, with_adapters: bool = False) -> dict[str, torch.Tensor]:
@@ -121,7 +129,7 @@ def model_weights(path: Path, *, with_adapters: bool = False) -> dict[str, torch
         CheckpointError: as `load`.
     """
     prefix = "model."
-    state = load(path)["state_dict"]
+    state = load(path, optimizer=False)["state_dict"]
     own = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     if with_adapters or not has_adapters(own):
         return own
@@ -176,6 +184,8 @@ class CheckpointPolicy:
         keep_best: also keep the best so many, as `top_<step>.ckpt`; 1 keeps `best.ckpt` alone.
         keep_every_n_steps: keep `step_<step>.ckpt` every so many steps; null keeps none.
         asynchronous: write in a thread while the training goes on.
+        sharded: a folder to which each rank of `trainer=fsdp` writes its own share, instead of one
+            file for which rank 0 gathers everything.
 
     Raises:
         ValueError: a value out of range.
@@ -191,6 +201,7 @@ class CheckpointPolicy:
         keep_best: int = 1,
         keep_every_n_steps: int | None = None,
         asynchronous: bool = False,
+        sharded: bool = False,
     ) -> None:
         if mode not in ("max", "min"):
             raise ValueError(f"checkpoint.mode={mode!r} must be 'max' or 'min'")
@@ -211,6 +222,7 @@ class CheckpointPolicy:
         self.keep_best = keep_best
         self.keep_every_n_steps = keep_every_n_steps
         self.asynchronous = asynchronous
+        self.sharded = sharded
 
     def save_points(
         self, folder: Path, *, seed: int, stop: StopSignals, began: float

@@ -7,8 +7,6 @@ survivors of a failed rank are ended, and the error that came first is the one t
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import re
@@ -19,9 +17,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,6 +27,7 @@ from videoclf import errors
 from videoclf.errors import ConfigError, DataError, StorageError, VideoclfError, WorkerError
 from videoclf.outer_launcher import Place, find_place
 from videoclf.secrets import as_variables
+from videoclf.standstill import Standstill
 
 #: Variables of an outer launcher, which the ranks must not inherit.
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK")
@@ -102,80 +100,6 @@ def count_ranks(
     return count
 
 
-@contextmanager
-def run_folder(run_dir: str | None, name: str) -> Iterator[Path]:
-    """Make the folder of a run; take it away again if the block fails and it is still empty.
-
-    `run_dir` may exist if it is empty; null makes `runs/<name>/<date>_<time>`.
-
-    Raises:
-        ConfigError: `run_dir` holds something already.
-        StorageError: it cannot be made.
-    """
-    made = _make_folder(run_dir, name)
-    try:
-        yield made
-    except BaseException:
-        for folder in (made, made.parent):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
-
-
-def _make_folder(run_dir: str | None, name: str) -> Path:
-    try:
-        if run_dir is not None:
-            folder = Path(run_dir).absolute()
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise ConfigError(f"run_dir={run_dir} is not empty; name a new folder")
-            return folder
-        stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H%M%S")
-        for attempt in range(1000):
-            folder = Path("runs", name, stamp + (f"_{attempt}" if attempt else "")).absolute()
-            try:
-                folder.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            return folder
-    except OSError as error:
-        raise StorageError(f"cannot make the run folder: {error}; set run_dir=...") from error
-    raise StorageError(f"runs/{name}/{stamp} is taken a thousand times; set run_dir=...")
-
-
-@contextmanager
-def claimed(folder: Path, place: Place | None = None) -> Iterator[None]:
-    """Keep a run folder for one command at a time; sweep what a killed one has left half written.
-
-    Of processes that another launcher has started, rank 0 does both.
-
-    Raises:
-        ConfigError: another command works on it.
-    """
-    if place is not None and place.rank:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"another command is working on {folder}; wait until it has ended, or end it"
-            ) from error
-        except OSError as error:
-            if error.errno not in (errno.EBADF, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
-                raise  # those are of file systems that know no such locks: then nobody is warned
-        for place_of_files in (folder, folder / "checkpoints", folder / "parts"):
-            for stale in place_of_files.glob(".*.part"):
-                stale.unlink(missing_ok=True)
-        for stale in folder.glob(".error_rank*.json"):
-            stale.unlink(missing_ok=True)
-        yield
-    finally:
-        os.close(handle)
-
-
 def resume_command(folder: Path, kind: str = "train") -> str:
     """Return what to type to go on with a run of a kind, train or evaluate."""
     here = Path.cwd()
@@ -224,11 +148,13 @@ def start(
     variables = _variables(folder, ranks) if place is None else [place.environment]
     hidden = as_variables(secrets or {})
     processes = [_start_rank(command, {**own, **hidden}, began) for own in variables]
+    standstill = Standstill(folder, dict(zip(numbers, processes, strict=True)), world=ranks)
     try:
-        order = _watch(processes, received)
+        order = _watch(processes, received, standstill)
     finally:
         for process in processes:
             _end(process)
+        standstill.remove()
         for number, handler in previous.items():
             signal.signal(number, handler)
     codes = [process.returncode for process in processes]
@@ -239,6 +165,8 @@ def start(
         sys.stderr.write(f"stopped by {name}; {how}\n")
         raise SystemExit(128 + received[0])
     try:
+        if standstill.found is not None:
+            raise standstill.found
         _raise_first(folder, dict(zip(numbers, codes, strict=True)), [numbers[k] for k in order])
     except VideoclfError as error:
         if kind in RESUMABLE and error.exit_code in MENDED_OUTSIDE:
@@ -272,7 +200,8 @@ def _start_rank(
     environment = dict(os.environ)
     if find_place() is None:  # variables of a launcher that has not started this process
         environment = {k: v for k, v in environment.items() if k not in _LAUNCHER_VARIABLES}
-    environment |= {"VIDEOCLF_BEGAN": str(began), **variables}
+    environment |= {"VIDEOCLF_BEGAN": str(began), "VIDEOCLF_LAUNCHER": str(os.getpid())}
+    environment |= variables
     ranks_here = int(environment.get("LOCAL_WORLD_SIZE", "1"))
     if ranks_here > 1:
         cores = len(os.sched_getaffinity(0))
@@ -289,8 +218,12 @@ def _free_port() -> int:
     return port
 
 
-def _watch(processes: Sequence[subprocess.Popen[bytes]], received: list[int]) -> list[int]:
+def _watch(
+    processes: Sequence[subprocess.Popen[bytes]], received: list[int], standstill: Standstill
+) -> list[int]:
     """Wait until all ranks have ended; after the first failure the others get a grace period.
+
+    Those that neither end nor go on are not waited for.
 
     Returns:
         The ranks that failed, in the order in which they did.
@@ -312,6 +245,8 @@ def _watch(processes: Sequence[subprocess.Popen[bytes]], received: list[int]) ->
         if deadline is None and failed:
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:
+            return failed
+        if deadline is None and standstill.look() is not None:
             return failed
         time.sleep(0.05)
 

@@ -22,6 +22,7 @@ from videoclf.data.source import VideoData
 from videoclf.errors import CheckpointError, ConfigError, DataError
 from videoclf.outer_launcher import Place, agreed
 from videoclf.reports.redaction import redact
+from videoclf.run_folder import claimed
 from videoclf.secrets import find_secrets, hidden_keys
 from videoclf.trials import few_videos
 
@@ -35,6 +36,7 @@ CHANGEABLE = (
     "data.num_workers",
     "data.root",
     "data.seconds_per_file",
+    "seconds_without_progress",
     "trainer.accelerator",
     "trainer.devices",
     "trusted_packages",
@@ -69,7 +71,7 @@ def resume(
             return {"checkpoint": "finished"}
         return {"checkpoint": str(_write_changes(folder, config, changes, ranks) or "")}
 
-    with launch.claimed(folder, place):
+    with claimed(folder, place):
         checkpoint = agreed(place, prepare_to_go_on)["checkpoint"]
         if checkpoint != "finished":
             at = Path(checkpoint) if checkpoint else None

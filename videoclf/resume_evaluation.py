@@ -25,6 +25,7 @@ from videoclf.evaluation.identity import CHANGEABLE, identity
 from videoclf.outer_launcher import Place, agreed
 from videoclf.reports.redaction import redact
 from videoclf.resume import changed_config, check_changes, check_trust, is_finished
+from videoclf.run_folder import claimed
 from videoclf.secrets import find_secrets, hidden_keys
 
 
@@ -62,7 +63,7 @@ def resume_evaluation(
             temporary.write_text(text, encoding="utf-8")
         return {"finished": str(_list_parts(folder / "parts", identity(changed)))}
 
-    with launch.claimed(folder, place):
+    with claimed(folder, place):
         finished = agreed(place, prepare_to_go_on)["finished"]
         if finished:
             listed = Path(finished)

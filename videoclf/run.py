@@ -42,6 +42,7 @@ from videoclf.loggers.pictures import log_evaluation
 from videoclf.parent import die_with_parent
 from videoclf.reports.writer import write_results
 from videoclf.secrets import reveal
+from videoclf.standstill import Marks
 from videoclf.stop_signals import Stopped, StopSignals
 from videoclf.trials import end_dry_run
 from videoclf.weights.loading import load_entry
@@ -74,7 +75,8 @@ def main(arguments: Sequence[str]) -> int:
     resume_from = Path(arguments[2]) if len(arguments) > 2 else None
     stop = StopSignals()
     stop.install()
-    die_with_parent()
+    launcher = os.environ.get("VIDEOCLF_LAUNCHER")
+    die_with_parent(None if launcher is None else int(launcher))
     for category, message in QUIET:
         warnings.filterwarnings("ignore", message, category)
     for name in ("pytorch_lightning", "lightning_fabric"):
@@ -113,8 +115,15 @@ def _run(kind: str, folder: Path, resume_from: Path | None, stop: StopSignals) -
         by_target = isinstance(config["predictions"], Mapping)
         (evaluate_actions if by_target else evaluate_stored)(config, folder, began)
         return
+    marks = Marks(folder, int(os.environ.get("RANK", "0")))
     parts = assemble(
-        config, folder, training=kind == "train", stop=stop, began=began, resume_from=resume_from
+        config,
+        folder,
+        training=kind == "train",
+        stop=stop,
+        began=began,
+        resume_from=resume_from,
+        marks=marks,
     )
     watchdog = parts.datamodule.watchdog
     watchdog.give_up = partial(_leave, folder=folder, rank=parts.trainer.global_rank)
@@ -138,7 +147,7 @@ def train(
         return
     train_seconds = parts.save_points.train_seconds
     best = folder / "checkpoints" / "best.ckpt"
-    if not best.is_file():
+    if not best.exists():
         raise CheckpointError(f"the run wrote no {best}; look at checkpoint.monitor")
     load_model(best, parts.task.model)
     subset = "test" if parts.datamodule.manifest.counts()["test"] else "val"
@@ -203,6 +212,8 @@ def report(
     """Write results, predictions and report, and print the summary; on rank 0 only."""
     if not parts.trainer.is_global_zero:
         return
+    if parts.marks is not None:  # nobody waits for a report
+        parts.marks.put("writing the report", None)
     wall = time.time() - began
     device = parts.trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,8 +1,9 @@
 """`trainer=fsdp`: each rank keeps a share of the weights, the gradients, the optimiser's state.
 
 A block's weights are gathered from all ranks just before it runs and dropped after it, so a rank
-needs the memory of one block beside its share. Losses are those of `trainer=ddp`. Checkpoints hold
-whole tensors, as without sharding: any run, evaluation or tool reads them.
+needs the memory of one block beside its share. Losses are those of `trainer=ddp`. Checkpoints are
+one file with whole tensors, as without sharding, or with `checkpoint.sharded=true` a folder to
+which each rank writes its share: any run, evaluation or tool reads both.
 
 Evaluation gathers the weights once and keeps them until it ends. Its ranks have unequal numbers of
 batches, and one that has none left must not wait for the others' blocks.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -31,18 +32,44 @@ from torch.distributed.tensor import DTensor
 from videoclf import checkpoint_file
 from videoclf.errors import ConfigError
 from videoclf.models.blocks.layers import model_layers
+from videoclf.sharded_checkpoint import load_shares
+
+
+@runtime_checkable
+class SavesShares(Protocol):
+    """What writes a sharded checkpoint, where that is wanted."""
+
+    sharded: bool
+
+    def save_shares(self, checkpoint: dict[str, Any], path: Path) -> None:
+        """Write this rank's share; all ranks call it."""
 
 
 class FullySharded(ModelParallelStrategy):
-    """Shards over all ranks; whole tensors in checkpoints, read and written as in any run."""
+    """Shards over all ranks; checkpoints of whole tensors, or of a share each."""
 
     def __init__(self) -> None:
         super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
 
     def setup_environment(self) -> None:
-        """Let all ranks share the data."""
+        """Let all ranks share the data; see how checkpoints are to be written."""
+        writer = self.checkpoint_io
+        self._save_distributed_checkpoint = isinstance(writer, SavesShares) and writer.sharded
         self._data_parallel_size = self.num_nodes * self.num_processes
         super().setup_environment()
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        filepath: str | Path,
+        storage_options: Any | None = None,
+    ) -> None:
+        """Write a checkpoint, file or folder; all ranks call it."""
+        writer = self.checkpoint_io
+        if self._save_distributed_checkpoint and isinstance(writer, SavesShares):
+            writer.save_shares(checkpoint, Path(filepath))
+        else:
+            super().save_checkpoint(checkpoint, filepath, storage_options)
 
     def load_checkpoint(
         self,
@@ -54,11 +81,15 @@ class FullySharded(ModelParallelStrategy):
         Raises:
             CheckpointError: it is missing, damaged, or holds more than tensors and plain values.
         """
-        checkpoint_file.verify(Path(checkpoint_path))
+        path = Path(checkpoint_path)
+        checkpoint_file.verify(path, share=(self.global_rank, self.world_size))
+        if path.is_dir():
+            assert self.model is not None
+            return load_shares(path, self.model, self.optimizers)
         try:
-            return super().load_checkpoint(checkpoint_path, weights_only=True)
+            return super().load_checkpoint(path, weights_only=True)
         except pickle.UnpicklingError as error:
-            raise checkpoint_file.unsafe(Path(checkpoint_path)) from error
+            raise checkpoint_file.unsafe(path) from error
 
 
 def shard(model: nn.Module, strategy: Strategy) -> None:
@@ -91,10 +122,16 @@ def sharding_callbacks(config: Mapping[str, Any], *, training: bool) -> list[Cal
         training: whether it trains, or only evaluates.
 
     Raises:
-        ConfigError: a training with `ema_decay`, or that may leave out unreadable videos.
+        ConfigError: a training with `ema_decay`, or that may leave out unreadable videos; or
+            `checkpoint.sharded` where nothing is.
     """
     strategy = config["trainer"]["strategy"]
     if not isinstance(strategy, Mapping) or strategy.get("_target_") != _NAME:
+        if config.get("checkpoint", {}).get("sharded"):
+            raise ConfigError(
+                "checkpoint.sharded=true writes the shares of trainer=fsdp, and this trainer "
+                "shards nothing; leave it out, or use trainer=fsdp"
+            )
         return []
     if not training:
         return [WholeInEvaluation()]

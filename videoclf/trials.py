@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from videoclf.checkpoint_folder import size_of
 from videoclf.data.manifest import Manifest
 from videoclf.errors import ConfigError
 
@@ -53,7 +54,7 @@ def few_videos(manifest: Manifest, count: int) -> Manifest:
 def end_dry_run(folder: Path) -> None:
     """Delete the checkpoints of a dry run, and say that all went well."""
     checkpoints = folder / "checkpoints"
-    size = sum(path.stat().st_size for path in checkpoints.glob("*.ckpt"))
+    size = sum(size_of(path) for path in checkpoints.glob("*.ckpt"))
     count = len(list(checkpoints.glob("*.ckpt")))
     shutil.rmtree(checkpoints, ignore_errors=True)
     sys.stdout.write(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from pathlib import Path
@@ -126,10 +125,13 @@ def _rows(manifest: Manifest, subset: str) -> Any:
 
 def _about(settings: dict[str, Any], manifest: Manifest, precision: str) -> dict[str, Any]:
     """What the numbers depend on: the file's metadata, and what a run to go on with must share."""
+    from videoclf.checkpoint_file import verify
+    from videoclf.weights.hashes import sha256_of
+
     sha256 = None
     if "checkpoint_file" in settings:
-        content = Path(settings["checkpoint_file"]).read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
+        file = Path(settings["checkpoint_file"])
+        sha256 = verify(file) if file.is_dir() else sha256_of(file)
     protocol = {name: settings[name] for name in ("views", "sampler", "transform")}
     return {
         "class_names": list(manifest.class_names),

@@ -108,7 +108,7 @@ def convert(
         raise ConfigError(f"{target} must end in .safetensors")
     from videoclf.weights.converting import card_of_checkpoint, write_weights
 
-    if Path(source).is_file():
+    if Path(source).exists():
         from videoclf.checkpoints import load_model
 
         card = card_of_checkpoint(Path(source))

@@ -185,7 +185,7 @@ def _config(folder: Path) -> dict[str, Any]:
     if not config:
         raise DataError(f"the config {path} has no settings; leave the run out")
     file = config.get("checkpoint_file")
-    if not file or config.get("members") or not Path(str(file)).is_file():
+    if not file or config.get("members") or not Path(str(file)).exists():
         return config
     trained: dict[str, Any] = checkpoint_file.describe(Path(str(file)))["config"]
     anew = {key: config[key] for key in _EVALUATED if key in config}

@@ -21,6 +21,7 @@ CHANGEABLE = (
     "data.root",
     "data.seconds_per_file",
     "inference.save_every_seconds",
+    "seconds_without_progress",
     "trainer.accelerator",
     "trainer.devices",
     "trusted_packages",
