@@ -126,15 +126,17 @@ def long_run(tmp_path):
     command += ["trainer.max_epochs=100000", f"run_dir={tmp_path / 'run'}", "data.batch_size=4"]
     command += ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 90
-    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    yield process
-    process.kill()
-    process.wait()
-    process.stderr.close()
+    try:
+        deadline = time.monotonic() + 240
+        while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def alive(marker):

@@ -155,7 +155,7 @@ class Shares:
             self.shapes: dict[str, list[int]] = dict(described["shapes"])
             self._pieces: dict[str, list[Any]] = {name: [] for name in self.shapes}
             for shard in described["shards"]:
-                file = safe_open(path / shard["name"], "pt")
+                file: Any = safe_open(path / shard["name"], "pt")
                 for name in file.keys():  # noqa: SIM118  (it is no mapping)
                     self._pieces[name].append(file.get_slice(name))
             for name, shape in self.shapes.items():
@@ -274,8 +274,10 @@ def load_shares(path: Path, model: nn.Module, optimizers: Sequence[Optimizer]) -
         CheckpointError: it does not fit, or as `Shares`.
     """
     shares = Shares(path)
-    own = get_model_state_dict(model)
-    weights = {name: shares.like(f"{_WEIGHTS}/{name}", value) for name, value in own.items()}
+    own: dict[str, Any] = get_model_state_dict(model)
+    weights: dict[str, Any] = {
+        name: shares.like(f"{_WEIGHTS}/{name}", value) for name, value in own.items()
+    }
     set_model_state_dict(model, weights, options=StateDictOptions(strict=True))
     tensors: dict[str, torch.Tensor] = {}
     for name in shares.names(_OPTIMIZERS):

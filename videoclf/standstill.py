@@ -30,9 +30,11 @@ PERIOD = 0.5
 STACK_SECONDS = 2.0
 _LINE_BYTES = 256
 _ASKED = signal.SIGUSR2
-#: Where a rank stands that waits for others: torch's collectives, the backward pass that ends in
-#: one, and our own exchange of signals.
-_WAITING = re.compile(r"/torch/distributed/|/torch/autograd/graph\.py|/videoclf/stop_signals\.py")
+#: Where a rank stands that waits for others: torch's collectives, the forward pass that begins with
+#: one, the backward pass that ends in one, and our own exchange of signals.
+_WAITING = re.compile(
+    r"/torch/distributed/|/torch/nn/parallel/|/torch/autograd/graph\.py|/videoclf/stop_signals\.py"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
