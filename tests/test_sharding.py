@@ -1,6 +1,7 @@
 """`trainer=fsdp` and `trainer=ddp` as users run them, held against one process."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,16 +10,20 @@ import time
 import pytest
 import torch
 from pytorch_lightning.strategies import SingleDeviceStrategy
+from safetensors.torch import load_file
 
 from tests.conftest import PROJECT, TINY, run_script, train_tiny
+from tests.forked_ranks import run_ranks
 from tests.models.contract import configured
-from tests.resuming import assert_same_end
+from tests.resuming import assert_same_end, fit, start_folder
 from tests.transforms.examples import standard
-from videoclf.checkpoints import load
+from videoclf.checkpoint_file import describe
+from videoclf.checkpoints import load, model_weights
 from videoclf.data.datamodule import VideoDataModule
 from videoclf.data.manifest import Manifest
 from videoclf.errors import ConfigError
 from videoclf.evaluation.views import Views
+from videoclf.init_from import start_from
 from videoclf.reports.metrics_csv import read_metrics
 from videoclf.samplers.dense import DenseSampler
 from videoclf.sharding import are_finite, shard, sharding_callbacks
@@ -117,6 +122,59 @@ def test_a_sharded_run_goes_on_as_if_it_had_never_stopped(sharded, tmp_path):
     assert_same_end(sharded, tmp_path / "run")
 
 
+def fit_stopped(folder, stop_at):
+    assert fit(folder, num_workers=0, stop_at=stop_at)
+
+
+@pytest.mark.slow
+def test_shares_are_gone_on_with_and_read_by_any_number(sharded, tmp_path):
+    """Each rank writes its share: the same training, resumed on 2 ranks bit by bit, and on 1."""
+    through, run, alone = tmp_path / "through", tmp_path / "run", tmp_path / "alone"
+    start_folder(sharded, through, checkpoint__sharded=True)
+    run_ranks(2, lambda _: fit(through, num_workers=0))
+    for name in ("best.ckpt", "last.ckpt"):
+        assert (through / "checkpoints" / name / "rank_1.safetensors").is_file()
+        whole, own = (load(folder / "checkpoints" / name) for folder in (sharded, through))
+        assert whole["state_dict"].keys() == own["state_dict"].keys()
+        for key, value in whole["state_dict"].items():
+            assert torch.equal(value, own["state_dict"][key]), key
+    start_folder(sharded, run, checkpoint__sharded=True)
+    run_ranks(2, lambda _: fit_stopped(run, (5, 0)))
+    last = run / "checkpoints" / "last.ckpt"
+    start_folder(sharded, alone, checkpoint__sharded=True, data__batch_size=16, trainer__devices=1)
+    shutil.copytree(last, alone / "checkpoints" / "last.ckpt")
+    run_ranks(2, lambda _: fit(run, num_workers=0, resume_from=last))
+    assert_same_end(through, run)
+    begun = alone / "checkpoints" / "last.ckpt"
+    run_ranks(1, lambda _: fit(alone, num_workers=0, resume_from=begun))
+    for key, value in load(through / "checkpoints" / "last.ckpt")["state_dict"].items():
+        other = load(alone / "checkpoints" / "last.ckpt")["state_dict"][key]
+        torch.testing.assert_close(value, other, atol=1e-4, rtol=1e-3, msg=key)
+
+
+@pytest.mark.slow
+def test_shares_are_evaluated_and_converted_by_one_process(sharded, tmp_path):
+    run = start_folder(sharded, tmp_path / "run", checkpoint__sharded=True, trainer__max_epochs=2)
+    run_ranks(2, lambda _: fit(run, num_workers=0))
+    best = run / "checkpoints" / "best.ckpt"
+    evaluated = run_script(
+        "evaluate.py", f"checkpoint={best}", f"run_dir={tmp_path / 'again'}", cwd=tmp_path
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert (tmp_path / "again" / "results.json").is_file()
+    command = [sys.executable, "-m", "videoclf", "weights", "convert", str(best), "net.safetensors"]
+    converted = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert converted.returncode == 0, converted.stderr
+    weights = load_file(tmp_path / "net.safetensors")
+    own = model_weights(best)
+    assert weights.keys() == own.keys()
+    assert all(torch.equal(value, own[key]) for key, value in weights.items())
+    names = describe(best)["classes"]
+    model = configured("timesformer_small", num_classes=len(names), num_frames=4, width=48, depth=2)
+    start_from(best, model, class_names=names, allow_unmatched=True)
+    assert torch.equal(model.state_dict()["classifier.weight"], own["classifier.weight"])
+
+
 def test_other_strategies_leave_a_model_alone():
     model = configured("timesformer_small")
     shard(model, SingleDeviceStrategy(torch.device("cpu")))
@@ -135,7 +193,10 @@ def test_what_cannot_be_sharded_is_refused_by_name(changes, message):
     with pytest.raises(ConfigError, match=message):
         sharding_callbacks(config, training=True)
     assert len(sharding_callbacks(config, training=False)) == 1
-    assert sharding_callbacks({**config, "trainer": {"strategy": "ddp"}}, training=True) == []
+    whole = {**config, "trainer": {"strategy": "ddp"}}
+    assert sharding_callbacks(whole, training=True) == []
+    with pytest.raises(ConfigError, match=r"checkpoint.sharded=true .* use trainer=fsdp"):
+        sharding_callbacks({**whole, "checkpoint": {"sharded": True}}, training=True)
 
 
 def test_a_model_that_lists_no_blocks_is_refused_by_name(tmp_path):
