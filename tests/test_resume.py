@@ -197,8 +197,10 @@ PAIR = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.bat
 
 @pytest.mark.parametrize(
     ("number", "ranks"),
-    [(signal.SIGINT, ()), (signal.SIGTERM, PAIR)],
-    ids=["SIGINT", "SIGTERM to two ranks"],
+    [
+        pytest.param(signal.SIGINT, (), id="SIGINT", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, PAIR, id="SIGTERM to two ranks"),
+    ],
 )
 def test_a_signal_saves_and_the_run_goes_on_as_if_nothing_had_been(start, tmp_path, number, ranks):
     settings = [*SETTINGS, *ranks, "trainer.max_epochs=6"]
@@ -219,7 +221,10 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_nothing_had_been(start, tmp_pa
     assert_same_end(whole, run.folder)
 
 
-@pytest.mark.parametrize("dies", [False, True], ids=["hangs", "dies"])
+@pytest.mark.parametrize(
+    "dies",
+    [pytest.param(False, id="hangs", marks=pytest.mark.slow), pytest.param(True, id="dies")],
+)
 def test_a_loader_process_that_hangs_or_dies_ends_the_run_which_then_goes_on(start, tmp_path, dies):
     settings = [*SETTINGS, "trainer.max_epochs=30", "data.seconds_per_file=2", "data.num_workers=2"]
     run = start("run", *settings, f"run_dir={tmp_path / 'run'}", "checkpoint.every_n_steps=2")

@@ -57,7 +57,7 @@ def every_model():
     for path in sorted(CONF.glob("*.yaml")):
         file = yaml.safe_load(path.read_text(encoding="utf-8"))["_target_"]
         large = path.stem in ("csn_r101", "gru_rcn", "i3d", "swin3d_b", "timesformer_b", "x3d_l")
-        smaller_follows = path.stem == "slowfast_16x8_r101"
+        smaller_follows = path.stem in ("slowfast_16x8_r101", "vjepa2_l")
         marks = [pytest.mark.slow] if file in files or large or smaller_follows else []
         if not smaller_follows:
             files.add(file)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.models.contract import configured
+from tests.weights.random_weights import randomized
 from videoclf.errors import CheckpointError
 from videoclf.weights.loading import load_entry
 from videoclf.weights.sources import parse, source_of
@@ -32,14 +33,6 @@ NETWORKS = {
         transformers.VivitConfig(tubelet_size=[2, 8, 8], hidden_act="gelu", **SHAPE)
     ),
 }
-
-
-def randomized(network):
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return network.eval()
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

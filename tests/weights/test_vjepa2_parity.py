@@ -14,10 +14,10 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from tests.models.contract import configured
+from tests.weights.random_weights import randomized
 from tests.weights.test_pipeline_parity import ours as read_by_card
 from tests.weights.test_pipeline_parity import peer_frames
 from tests.weights.test_pipeline_parity import video as video
-from tests.weights.test_transformers_parity import randomized
 from videoclf.errors import CheckpointError
 from videoclf.evaluation.views import Views
 from videoclf.weights.card import read_card
