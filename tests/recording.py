@@ -1,4 +1,8 @@
-"""A task that notes which videos each step has trained on, as part of what a checkpoint holds."""
+"""Tasks of a package that is not ours: they note what was trained on, or want a key, or die."""
+
+import os
+import signal
+from pathlib import Path
 
 from videoclf.tasks.classification import VideoClassification
 
@@ -38,3 +42,18 @@ class KeyedClassification(VideoClassification):
         super().__init__(**arguments)
         if (len(api_key), len(service)) != tuple(lengths):
             raise ValueError("neither key nor address has come as it was given")
+
+
+class KilledClassification(VideoClassification):
+    """One whose process is killed before an optimiser step, if the file `alive` is still there."""
+
+    def __init__(self, *, alive, step, **arguments):
+        super().__init__(**arguments)
+        self.alive = Path(alive)
+        self.step = step
+
+    def training_step(self, batch, batch_idx):
+        if self.global_step == self.step and self.alive.exists():
+            self.alive.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().training_step(batch, batch_idx)

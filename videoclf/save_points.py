@@ -22,7 +22,7 @@ from torchmetrics import Metric
 
 from videoclf.build import nearest
 from videoclf.errors import ConfigError
-from videoclf.loggers.csv import CsvLogger
+from videoclf.loggers.continuing import Continuing
 from videoclf.random_state import seed_step
 from videoclf.stop_signals import StopSignals
 from videoclf.types import Unreadable
@@ -101,7 +101,7 @@ class SavePoints(Checkpoint):
             _restore_rank(self._resumed["ranks"], trainer, pl_module)
             first_step = self._resumed["logged_steps"]
         for logger in trainer.loggers:
-            if isinstance(logger, CsvLogger):
+            if isinstance(logger, Continuing):
                 logger.continue_before(first_step)
 
     def on_train_batch_start(
@@ -186,6 +186,9 @@ class SavePoints(Checkpoint):
 
     def _save(self, trainer: pl.Trainer, *, last: bool) -> None:
         step, best = trainer.global_step, self._best_is_due
+        if last or best:  # what is before a checkpoint is not logged again
+            for logger in trainer.loggers:
+                logger.save()
         self._best_is_due = self._last_is_due = False
         every = self.keep_every_n_steps
         if every and step and step % every == 0:

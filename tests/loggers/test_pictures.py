@@ -18,8 +18,8 @@ def seen(tmp_path_factory):
     finished = train_tiny(
         folder,
         "logger=wandb",
-        "+logger.tensorboard._target_=pytorch_lightning.loggers.TensorBoardLogger",
-        "+logger.tensorboard={save_dir: '${run_dir}', name: tensorboard, version: ''}",
+        "+logger.tensorboard._target_=videoclf.loggers.tensorboard.TensorBoard",
+        "+logger.tensorboard.folder=${run_dir}",
         "logger.wandb.mode=online",
         environment={"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"},
     )
