@@ -67,7 +67,10 @@ def test_a_cards_network_takes_its_clips(entry):
             **card.model_settings,
         )
         clip = torch.zeros(1, 3, card.num_frames, card.crop_pixels, card.crop_pixels)
-        assert model.eval()(clip).shape == (1, 400)
+        logits = model.eval()(clip)
+    window = card.model_settings.get("window_pixels") or card.crop_pixels
+    windows_a_side = -(-card.crop_pixels // 32) - -(-window // 32) + 1
+    assert logits.shape == ((1, 400) if windows_a_side == 1 else (1, windows_a_side**2, 400))
 
 
 def test_without_network_one_sentence_says_what_to_fetch_and_where_to_put_it(tmp_path, monkeypatch):
