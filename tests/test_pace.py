@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -78,7 +79,9 @@ def test_the_arithmetic_of_a_clip_is_counted_and_leaves_the_model_as_it_was():
     clips = torch.zeros(2, 3, 8, 32, 32)
     nothing = torch.zeros(0, dtype=torch.int64)
     batch = Batch({"rgb": clips}, labels=nothing, epochs=nothing, indices=nothing, num_views=1)
-    assert count_macs_of(model, batch) is None  # nothing readable
+    pace = Pace(num_workers=1)
+    pace.count_macs(model, batch)
+    assert pace.macs == 0  # nothing readable
     batch = Batch(
         {"rgb": clips}, labels=nothing, epochs=nothing, indices=torch.ones(2), num_views=1
     )
@@ -87,6 +90,12 @@ def test_the_arithmetic_of_a_clip_is_counted_and_leaves_the_model_as_it_was():
     assert first < macs < 20 * first
     assert model.training
     assert not frozen.training
+    pace.count_macs(model, batch)
+    pace.count_macs(model, batch)
+    assert pace.macs == 4 * macs
+    larger = replace(batch, inputs={"rgb": torch.zeros(2, 3, 8, 64, 64)})
+    pace.count_macs(model, larger)  # as multigrid has them
+    assert pace.macs > 10 * macs
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,12 @@ def _choose_what_learns(config: Mapping[str, Any], model: nn.Module) -> list[Cal
     return learning
 
 
+def devices_here(wanted: Any, ranks_here: int) -> Any:
+    """Return the devices of this machine: how many, or their numbers where these are named."""
+    named = isinstance(wanted, (list, tuple))
+    return ranks_here if not named and (wanted == "auto" or ranks_here > 1) else wanted
+
+
 def _trainer(
     config: Mapping[str, Any],
     folder: Path,
@@ -213,7 +219,6 @@ def _trainer(
     ]
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    devices = config["trainer"]["devices"]
     videos_a_step = config["data"]["batch_size"] * ranks
     steps = len(datamodule.rows("train")) // videos_a_step if training else 1
     changes = {"log_every_n_steps": max(1, min(steps, config["trainer"]["log_every_n_steps"]))}
@@ -222,7 +227,7 @@ def _trainer(
     trainer: pl.Trainer = _make(
         config,
         "trainer",
-        devices=ranks_here if devices == "auto" or ranks_here > 1 else devices,
+        devices=devices_here(config["trainer"]["devices"], ranks_here),
         num_nodes=ranks // ranks_here,
         logger=loggers or False,
         callbacks=callbacks,

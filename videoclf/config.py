@@ -27,10 +27,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from videoclf.build import build, nearest
+from videoclf.cache import atomic_write
 from videoclf.data.source import VideoData
 from videoclf.errors import ConfigError, VideoclfError, end_with
 from videoclf.log import show_log
-from videoclf.outer_launcher import Place
+from videoclf.outer_launcher import Place, on_several_machines
 from videoclf.reports.redaction import redact, redact_command, redact_text
 from videoclf.trials import few_videos
 from videoclf.types import SUBSETS
@@ -42,6 +43,11 @@ CONF = next(
 )
 #: Tasks by how many labels a video may have; any other task reads them as it likes, or not at all.
 ONE_LABEL_TASK = "videoclf.tasks.classification.VideoClassification"
+#: Settings that name files or folders, as seen from where the command is typed.
+_PATHS = (
+    *("data.annotations", "data.flow_folder", "head.feature_cache", "init_from"),
+    "model.feature_cache",
+)
 SEVERAL_LABELS_TASK = "videoclf.tasks.multi_label.MultiLabelClassification"
 
 
@@ -254,7 +260,7 @@ def prepare(
             f"the data have no {empty[0]} videos ({have}); list some in the annotations, "
             "or hold some out by data.val_fraction"
         )
-    facts = _facts_of_several_labels(config)
+    facts = _facts_of_several_labels(config) | _whole_paths(config)
     facts |= {
         **{f"data.{key}": value for key, value in data.derived().items()},
         "data.root": str(data.folder().resolve()),
@@ -262,7 +268,10 @@ def prepare(
         "data.class_names": list(manifest.class_names),
         "choices": choices(),
         "command": command_line(),
-        "manifest": {"path": str(manifest.save()), "sha256": manifest.sha256},
+        "manifest": {
+            "path": str(manifest.save(folder if on_several_machines(place) else None)),
+            "sha256": manifest.sha256,
+        },
         "global_batch_size": config.data.batch_size * ranks,
     }
     for key, value in facts.items():
@@ -282,6 +291,12 @@ def literal(value: Any) -> Any:
     if isinstance(value, str):
         return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)
     return value
+
+
+def _whole_paths(config: DictConfig) -> dict[str, str]:
+    """Return settings that name files, so that the run goes on from any folder."""
+    given = {key: OmegaConf.select(config, key) for key in _PATHS}
+    return {key: str(Path(path).absolute()) for key, path in given.items() if path is not None}
 
 
 def _facts_of_several_labels(config: DictConfig) -> dict[str, Any]:
@@ -317,6 +332,7 @@ def default_name() -> str:
 
 
 def write_config(config: Mapping[str, Any], folder: Path) -> None:
-    """Write `config.yaml` of a run, without its secrets (`videoclf.secrets`)."""
+    """Write `config.yaml` of a run whole, without its secrets (`videoclf.secrets`)."""
     text = yaml.safe_dump(redact(dict(config)), sort_keys=False, allow_unicode=True, width=100)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    with atomic_write(folder / "config.yaml") as temporary:
+        temporary.write_text(text, encoding="utf-8")

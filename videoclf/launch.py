@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -33,8 +33,7 @@ from videoclf.standstill import Standstill
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK")
 #: Seconds in which the other ranks may end by themselves after the first failure.
 GRACE_SECONDS = 15.0
-#: Seconds that the ranks have to save and end after a signal.
-STOP_SECONDS = 9.0
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
 #: Errors after which, once their cause is mended, a run can go on where it stopped.
 MENDED_OUTSIDE = (DataError.exit_code, StorageError.exit_code, WorkerError.exit_code)
 #: Kinds of runs that can: train.py and evaluate.py take resume=<run folder>.
@@ -118,6 +117,7 @@ def start(
     resume_from: Path | None = None,
     place: Place | None = None,
     secrets: Mapping[tuple[str | int, ...], str] | None = None,
+    seconds_to_stop: float = 9.0,
 ) -> None:
     """Run all ranks of this process to their end.
 
@@ -131,26 +131,31 @@ def start(
             stored of it.
         place: where another launcher has started a process a rank; this one starts its own only.
         secrets: of the config, which its file does not hold.
+        seconds_to_stop: that the ranks have to save and end after a signal.
 
     Raises:
+        ConfigError: no time to stop in.
         VideoclfError: what the first rank that failed said, or `WorkerError` where it died.
         SystemExit: with 130 or 143 after SIGINT or SIGTERM.
     """
+    if seconds_to_stop <= 0:
+        raise ConfigError(f"seconds_to_stop={seconds_to_stop} must be above 0")
     command = [kind, str(folder), *([str(resume_from)] if resume_from else [])]
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        saved[:] = [_last_save(folder)]
         received.append(number)
 
-    handled = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, remember) for number in handled}
+    saved: list[int] = []  # when, before the signal
+    previous = {number: signal.signal(number, remember) for number in _HANDLED}
     numbers = range(ranks) if place is None else [place.rank]
     variables = _variables(folder, ranks) if place is None else [place.environment]
     hidden = as_variables(secrets or {})
     processes = [_start_rank(command, {**own, **hidden}, began) for own in variables]
     standstill = Standstill(folder, dict(zip(numbers, processes, strict=True)), world=ranks)
     try:
-        order = _watch(processes, received, standstill)
+        order = _watch(processes, received, standstill, seconds_to_stop)
     finally:
         for process in processes:
             _end(process)
@@ -158,12 +163,15 @@ def start(
         for number, handler in previous.items():
             signal.signal(number, handler)
     codes = [process.returncode for process in processes]
-    if received and any(codes):
-        name = signal.Signals(received[0]).name
+    told = received[0] if received and any(codes) else _told_elsewhere(folder, numbers, codes)
+    if told:
+        name = signal.Signals(told).name
+        if -signal.SIGKILL in codes and saved == [_last_save(folder)]:
+            name += f" without a save, which took longer than {seconds_to_stop:g} s"
         goes_on = kind in RESUMABLE
         how = f"go on with: {resume_command(folder, kind)}" if goes_on else "start it again"
         sys.stderr.write(f"stopped by {name}; {how}\n")
-        raise SystemExit(128 + received[0])
+        raise SystemExit(128 + told)
     try:
         if standstill.found is not None:
             raise standstill.found
@@ -172,6 +180,19 @@ def start(
         if kind in RESUMABLE and error.exit_code in MENDED_OUTSIDE:
             error.args = (f"{error}; then go on with: {resume_command(folder, kind)}",)
         raise
+
+
+def _last_save(folder: Path) -> int:
+    """Return when the run's last checkpoint was written, in nanoseconds; 0 where there is none."""
+    last = folder / "checkpoints" / "last.ckpt"
+    return last.stat().st_mtime_ns if last.exists() else 0
+
+
+def _told_elsewhere(folder: Path, ranks: Iterable[int], codes: Sequence[int]) -> int:
+    """Return the signal that only the launching process of another rank has got; 0 for none."""
+    if any(error_file(folder, rank).exists() for rank in ranks):
+        return 0
+    return next((code - 128 for code in codes if code - 128 in _HANDLED), 0)
 
 
 def _variables(folder: Path, ranks: int) -> list[dict[str, str]]:
@@ -219,7 +240,10 @@ def _free_port() -> int:
 
 
 def _watch(
-    processes: Sequence[subprocess.Popen[bytes]], received: list[int], standstill: Standstill
+    processes: Sequence[subprocess.Popen[bytes]],
+    received: list[int],
+    standstill: Standstill,
+    seconds_to_stop: float,
 ) -> list[int]:
     """Wait until all ranks have ended; after the first failure the others get a grace period.
 
@@ -241,7 +265,7 @@ def _watch(
                 if process.poll() is None:
                     process.send_signal(received[forwarded])
             forwarded += 1
-            deadline = deadline or time.monotonic() + STOP_SECONDS
+            deadline = deadline or time.monotonic() + seconds_to_stop
         if deadline is None and failed:
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:

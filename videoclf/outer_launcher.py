@@ -35,6 +35,7 @@ class Place:
         world: number of ranks on all machines.
         local_world: on this one.
         environment: torchrun's variables, for the rank.
+        restarts: how often the launcher has started the processes again.
     """
 
     launcher: str
@@ -42,6 +43,7 @@ class Place:
     world: int
     local_world: int
     environment: Mapping[str, str]
+    restarts: int = 0
 
     def check_trainer(self, trainer: Mapping[str, Any], *, in_sweep: bool) -> None:
         """Hold a trainer's settings against what the launcher has started.
@@ -79,6 +81,7 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
             world=int(environment["WORLD_SIZE"]),
             local_world=int(environment["LOCAL_WORLD_SIZE"]),
             environment={},
+            restarts=int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")),
         )
     # SLURM sets most of these for sbatch scripts too; a task of srun's has a step, and a number
     if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_STEP_NODELIST" in environment:
@@ -115,6 +118,11 @@ def _slurm_place(environment: Mapping[str, str]) -> Place:
             "TORCHELASTIC_RUN_ID": job,
         },
     )
+
+
+def on_several_machines(place: Place | None) -> bool:
+    """Return whether the processes lie on more than one."""
+    return place is not None and place.world > place.local_world
 
 
 def agreed(place: Place | None, decide: Callable[[], Mapping[str, str]]) -> dict[str, str]:

@@ -36,7 +36,8 @@ class Pace(Callback):
         self.clips = 0  # of all ranks
         self.seconds = 0.0
         self.waited_seconds = 0.0
-        self.macs_per_clip: int | None = None
+        self.macs = 0  # multiply-accumulates of this rank, where they count
+        self._macs_by_shape: dict[tuple[tuple[int, ...], ...], int] = {}
         self._batches = 0
         self._began: float | None = None  # of the current stretch of steps
         self._waited = 0.0  # by the loader's own clock, when it began
@@ -65,9 +66,9 @@ class Pace(Callback):
         if busy is not None:
             known["gpu_utilisation"] = busy
         peak = peak_operations(torch.cuda.get_device_name(device))
-        if peak is not None and self.macs_per_clip is not None:
+        if peak is not None and self.macs and self.clips:
             known["mfu"] = utilisation(
-                macs_per_clip=self.macs_per_clip,
+                macs_per_clip=self.macs * trainer.world_size / self.clips,
                 clips_per_second=self.clips_per_second / trainer.world_size,
                 peak=peak,
             )
@@ -77,7 +78,7 @@ class Pace(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Begin anew."""
-        self.clips = self._batches = 0
+        self.clips = self.macs = self._batches = 0
         self.seconds = self.waited_seconds = 0.0
         self._began = None
 
@@ -88,14 +89,13 @@ class Pace(Callback):
         batch: Batch,
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Start the clock at the first batch of a stretch; count the model's arithmetic once."""
+        """Start the clock at the first batch of a stretch; count the arithmetic of its shape."""
         if self._began is None:
             self._began, self._waited = time.perf_counter(), _waited(trainer)
         device = trainer.strategy.root_device
-        uncounted = self.macs_per_clip is None and device.type == "cuda"
-        if uncounted and peak_operations(torch.cuda.get_device_name(device)) is not None:
+        if device.type == "cuda" and peak_operations(torch.cuda.get_device_name(device)):
             model: Any = pl_module.model
-            self.macs_per_clip = count_macs_of(model, batch)
+            self.count_macs(model, batch)
 
     def on_train_batch_end(
         self,
@@ -126,6 +126,13 @@ class Pace(Callback):
                 if not isinstance(logger, CsvLogger):
                     logger.log_metrics(figures, step=trainer.global_step - 1)
 
+    def count_macs(self, model: torch.nn.Module, batch: Batch) -> None:
+        """Add the arithmetic of a batch, counted once for each shape of its clips."""
+        shape = tuple(tuple(values.shape[1:]) for values in batch.inputs.values())
+        if shape not in self._macs_by_shape and len(batch):
+            self._macs_by_shape[shape] = count_macs_of(model, batch)
+        self.macs += len(batch) * batch.num_views * self._macs_by_shape.get(shape, 0)
+
     def _tick(self, trainer: pl.Trainer) -> None:
         now, waited = time.perf_counter(), _waited(trainer)
         if self._began is not None:
@@ -145,10 +152,8 @@ def starved(share: float, num_workers: int) -> str:
     )
 
 
-def count_macs_of(model: torch.nn.Module, batch: Batch) -> int | None:
-    """Count the multiply-accumulates of one clip of a batch as the model sees it; None of none."""
-    if not len(batch):
-        return None
+def count_macs_of(model: torch.nn.Module, batch: Batch) -> int:
+    """Count the multiply-accumulates of one clip of a batch as the model sees it."""
     training = {module: module.training for module in model.modules()}
     clips = {name: values[:1] for name, values in batch.inputs.items()}
     with FlopCounterMode(display=False) as counter, torch.no_grad():

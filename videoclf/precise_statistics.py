@@ -64,6 +64,7 @@ class PreciseStatistics(Callback):
             seed=datamodule.seed,
             rank=trainer.global_rank,
             world=trainer.world_size,
+            reads=train.batch_sampler.reads,
         )
         drawn.set_epoch(trainer.current_epoch)
         loader = DataLoader(
@@ -72,6 +73,7 @@ class PreciseStatistics(Callback):
             num_workers=train.num_workers,
             collate_fn=train.collate_fn,
             worker_init_fn=train.worker_init_fn,
+            timeout=train.timeout,
         )
         for batch in loader:
             if len(batch):

@@ -7,7 +7,10 @@ begins, so that only settings which do not change it may be given again.
 
 from __future__ import annotations
 
+import shutil
+import struct
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,8 @@ from videoclf.cache import atomic_write
 from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
 from videoclf.errors import CheckpointError, ConfigError, DataError
-from videoclf.outer_launcher import Place, agreed
+from videoclf.global_batch import describe_step
+from videoclf.outer_launcher import Place, agreed, on_several_machines
 from videoclf.reports.redaction import redact
 from videoclf.run_folder import claimed
 from videoclf.secrets import find_secrets, hidden_keys
@@ -32,15 +36,23 @@ CHANGEABLE = (
     "checkpoint.every_n_minutes",
     "checkpoint.every_n_steps",
     "checkpoint.keep_every_n_steps",
+    "data.annotations",
+    "data.flow_folder",
     "data.max_unreadable",
     "data.num_workers",
     "data.root",
     "data.seconds_per_file",
+    "seconds_to_stop",
     "seconds_without_progress",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.num_nodes",
     "trusted_packages",
 )
+#: What reading an archive in which bits are wrong may raise.
+_UNREADABLE = (EOFError, NotImplementedError, RuntimeError, struct.error, zlib.error)
+#: Those that say where the data lie: they are looked through again, and have to be the same.
+MOVED = ("data.annotations", "data.flow_folder", "data.root")
 
 
 def resume(
@@ -63,13 +75,17 @@ def resume(
     check_changes(changes, hidden=hidden_keys(config))
     check_trust(config, changes)
     whole = changed_config(config, folder, changes)
+    if place is not None:  # whatever numbers the run began with, these processes are started
+        whole["trainer"] |= {"devices": "auto", "num_nodes": 1}
     ranks = launch.count_ranks(whole["trainer"], place)
 
     def prepare_to_go_on() -> dict[str, str]:
         if is_finished(folder):
             sys.stdout.write(f"{folder} is finished already; its results are in results.json\n")
             return {"checkpoint": "finished"}
-        return {"checkpoint": str(_write_changes(folder, config, changes, ranks) or "")}
+        moved = any(key in changes for key in MOVED)
+        checkpoint = _write_changes(folder, whole, ranks, place, moved=moved)
+        return {"checkpoint": str(checkpoint or "")}
 
     with claimed(folder, place):
         checkpoint = agreed(place, prepare_to_go_on)["checkpoint"]
@@ -83,20 +99,48 @@ def resume(
                 resume_from=at,
                 place=place,
                 secrets=find_secrets(whole),
+                seconds_to_stop=whole.get("seconds_to_stop", 9.0),
             )
 
 
+def restart(run_dir: str | None, typed: Mapping[str, Any], place: Place, *, began: float) -> bool:
+    """Go on with a run whose processes their launcher has started again by the same command.
+
+    Args:
+        run_dir: as the command names it.
+        typed: what else the command sets, by key.
+        place: among the launcher's processes.
+        began: when the user's command began, seconds since the epoch.
+
+    Returns:
+        False where these are the first processes, or no run had begun.
+    """
+    if not place.restarts or run_dir is None or not (Path(run_dir) / "config.yaml").is_file():
+        return False
+    folder = Path(run_dir).absolute()
+    again = {"trusted_packages", *hidden_keys(read_run(folder))}
+    changes = {key: value for key, value in typed.items() if key in again}
+    resume(folder, changes, began=began, place=place)
+    return True
+
+
 def _write_changes(
-    folder: Path, config: Mapping[str, Any], changes: Mapping[str, Any], ranks: int
+    folder: Path, changed: dict[str, Any], ranks: int, place: Place | None, *, moved: bool
 ) -> Path | None:
     """Write the config of the rest of a run; return the checkpoint to go on from, if any."""
     checkpoint = newest_checkpoint(folder / "checkpoints")
-    changed = changed_config(config, folder, changes)
-    changed["data"]["batch_size"] = share_of_batch(config, ranks)
-    find_data(changed, moved="data.root" in changes)
+    set_aside_best(folder / "checkpoints")
+    began_with = changed["data"]["batch_size"]
+    size, passes = share_of_step(changed, ranks)
+    changed["data"]["batch_size"] = size
+    changed["trainer"]["accumulate_grad_batches"] = passes
+    changed["global_batch_size"] = size * ranks
+    find_data(changed, moved=moved, folder=folder if on_several_machines(place) else None)
     with atomic_write(folder / "config.yaml") as temporary:
         text = yaml.safe_dump(redact(changed), sort_keys=False, allow_unicode=True, width=100)
         temporary.write_text(text, encoding="utf-8")
+    if size != began_with:
+        sys.stderr.write(f"{describe_step(changed, ranks=ranks)}\n")
     where = "the beginning; there is no checkpoint yet"
     if checkpoint is not None:
         at = checkpoint_file.describe(checkpoint)["progress"]
@@ -121,7 +165,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict) or "checkpoint" not in config:
+    if not isinstance(config, dict) or not {"checkpoint", "run_dir", "manifest"} <= set(config):
         raise ConfigError(f"resume={folder} is not the folder of a training run; evaluate it anew")
     return config
 
@@ -179,26 +223,57 @@ def check_trust(config: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
 def newest_checkpoint(folder: Path) -> Path | None:
     """Return the checkpoint of the most steps that is whole; None where there never was one.
 
-    Damaged ones are named on stderr.
+    Damaged ones above it are named on stderr.
 
     Raises:
         CheckpointError: all are damaged.
     """
-    found: list[tuple[int, bool, Path]] = []
+    steps = {path: _unverified_step(path) for path in folder.glob("*.ckpt")}
     damaged: list[str] = []
-    for path in sorted(folder.glob("*.ckpt")):
+    newest = None
+    # `last.ckpt` before others of the same step; only as many are hashed as it takes
+    for path in sorted(steps, key=lambda path: (-steps[path], path.name != "last.ckpt", path.name)):
         try:
-            progress = checkpoint_file.describe(path)["progress"]
+            checkpoint_file.verify(path)
         except CheckpointError as error:
             damaged.append(str(error).rpartition(";")[0])
             continue
-        found.append((progress["step"], path.name == "last.ckpt", path))
-    newest = max(found)[2] if found else None
+        newest = path
+        break
     if newest is None and damaged:
         raise CheckpointError(f"{'; '.join(damaged)}; no other is left, so start a new run")
     for sentence in damaged:
         sys.stderr.write(f"warning: {sentence}; using {newest} instead\n")
     return newest
+
+
+def _unverified_step(path: Path) -> int:
+    """Return the step that a checkpoint says it is of, or the highest where it says none.
+
+    One that says none is damaged, and is looked at first.
+    """
+    try:
+        step = checkpoint_file.read_description(path)["progress"]["step"]
+    except (CheckpointError, OSError, KeyError, TypeError, *_UNREADABLE):
+        return sys.maxsize
+    return step if isinstance(step, int) else sys.maxsize
+
+
+def set_aside_best(folder: Path) -> None:
+    """Rename a damaged `best.ckpt`, so that the run writes another, or does without."""
+    best = folder / "best.ckpt"
+    try:
+        if best.exists():
+            checkpoint_file.verify(best)
+    except CheckpointError as error:
+        aside = best.with_name("best.ckpt.damaged")
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        best.rename(aside)
+        sys.stderr.write(
+            f"warning: {str(error).rpartition(';')[0]}; it is now {aside.name}, and the best of "
+            "what is still trained takes its place\n"
+        )
 
 
 def changed_config(
@@ -225,23 +300,41 @@ def _replaced(node: Any, *, old: str, new: str) -> Any:
     return new if node == old else node
 
 
-def share_of_batch(config: Mapping[str, Any], ranks: int) -> int:
-    """Return the videos a rank and step that keep the run's global batch.
+def share_of_step(config: Mapping[str, Any], ranks: int) -> tuple[int, int]:
+    """Return the videos of a rank's batch, and how many batches a step accumulates.
+
+    Together they keep the videos of a step. A rank's batch does not grow where the run asks for a
+    global batch, `data.global_batch_size`, whose steps may be made of any number of passes.
 
     Raises:
-        ConfigError: it cannot be shared evenly.
+        ConfigError: so many ranks cannot share a step evenly.
     """
-    size: int = config["global_batch_size"]
-    if size % ranks:
+    size: int = config["data"]["batch_size"]
+    passes: int = config["trainer"]["accumulate_grad_batches"]
+    together: int = config["global_batch_size"]  # of all ranks in one pass
+    share, left = divmod(together, ranks)
+    any_passes = config["data"].get("global_batch_size") is not None
+    if share and not left and (share <= size or not any_passes):
+        return share, passes
+    share, left = divmod(together * passes if any_passes else together, ranks)
+    if left or not share:
+        videos = together * passes
+        each = f" in {passes} batches, each" if passes > 1 and not any_passes else ""
         raise ConfigError(
-            f"the run trains on {size} videos a step, which {ranks} ranks cannot share evenly; "
-            "choose trainer.devices so that they can"
+            f"the run trains on {videos} videos a step,{each} which {ranks} ranks cannot share "
+            "evenly; choose trainer.devices so that they can"
         )
-    return size // ranks
+    size = max(number for number in range(1, min(size, share) + 1) if share % number == 0)
+    return size, share // size
 
 
-def find_data(config: dict[str, Any], *, moved: bool) -> None:
-    """Check the data settings; build the manifest again where its file is gone or the root moved.
+def find_data(config: dict[str, Any], *, moved: bool, folder: Path | None = None) -> None:
+    """Check the data settings; build the manifest again where its file is gone or the data moved.
+
+    Args:
+        config: of the run; the manifest's path may change.
+        moved: the data are said to lie elsewhere now.
+        folder: of a run on several machines, all of which can read the manifest there only.
 
     Raises:
         ConfigError: a wrong value, or these are not the data that the run began with.
@@ -251,7 +344,8 @@ def find_data(config: dict[str, Any], *, moved: bool) -> None:
         config["data"], name="data", trusted_packages=config["trusted_packages"]
     )
     data.folder()
-    if Path(config["manifest"]["path"]).is_file() and not moved:
+    path = Path(config["manifest"]["path"])
+    if path.is_file() and not moved and folder in (None, path.parent):
         return
     manifest: Manifest = data.manifest()
     if config.get("overfit") is not None:
@@ -261,4 +355,4 @@ def find_data(config: dict[str, Any], *, moved: bool) -> None:
             f"the data below {config['data']['root']} are not those that the run began with: "
             "files or annotations have changed; bring them back, or start a new run"
         )
-    config["manifest"]["path"] = str(manifest.save())
+    config["manifest"]["path"] = str(manifest.save(folder))

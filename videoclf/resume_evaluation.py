@@ -22,9 +22,9 @@ from videoclf.config_from_checkpoint import with_classes
 from videoclf.data.source import VideoData
 from videoclf.errors import CheckpointError, ConfigError, DataError
 from videoclf.evaluation.identity import CHANGEABLE, identity
-from videoclf.outer_launcher import Place, agreed
+from videoclf.outer_launcher import Place, agreed, on_several_machines
 from videoclf.reports.redaction import redact
-from videoclf.resume import changed_config, check_changes, check_trust, is_finished
+from videoclf.resume import MOVED, changed_config, check_changes, check_trust, is_finished
 from videoclf.run_folder import claimed
 from videoclf.secrets import find_secrets, hidden_keys
 
@@ -51,13 +51,16 @@ def resume_evaluation(
     check_changes(changes, hidden=hidden_keys(config), changeable=CHANGEABLE)
     check_trust(config, changes)
     changed = changed_config(config, folder, changes)
+    if place is not None:
+        changed["trainer"] |= {"devices": "auto", "num_nodes": 1}
     ranks = launch.count_ranks(changed["trainer"], place)
 
     def prepare_to_go_on() -> dict[str, str]:
         if is_finished(folder):
             sys.stdout.write(f"{folder} is finished already; its results are in results.json\n")
             return {"finished": ""}
-        _find_data(changed, moved="data.root" in changes)
+        moved = any(key in changes for key in MOVED)
+        _find_data(changed, moved=moved, folder=folder if on_several_machines(place) else None)
         with atomic_write(folder / "config.yaml") as temporary:
             text = yaml.safe_dump(redact(changed), sort_keys=False, allow_unicode=True, width=100)
             temporary.write_text(text, encoding="utf-8")
@@ -103,8 +106,10 @@ def _read_run(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _find_data(config: dict[str, Any], *, moved: bool) -> None:
-    """Build the manifest again where its file is gone or the root moved; hold it against the old.
+def _find_data(config: dict[str, Any], *, moved: bool, folder: Path | None) -> None:
+    """Build the manifest again where its file is gone or the data moved; hold it against the old.
+
+    Of a run on several machines `folder` is that of the run, which all of them can read.
 
     Raises:
         ConfigError: a wrong value.
@@ -114,10 +119,11 @@ def _find_data(config: dict[str, Any], *, moved: bool) -> None:
     data: VideoData = build(config["data"], name="data", trusted_packages=trusted)
     data.folder()
     began_with = config["manifest"]["sha256"]
-    if Path(config["manifest"]["path"]).is_file() and not moved:
+    path = Path(config["manifest"]["path"])
+    if path.is_file() and not moved and folder in (None, path.parent):
         return
     manifest = data.manifest()
-    config["manifest"] = {"path": str(manifest.save()), "sha256": manifest.sha256}
+    config["manifest"] = {"path": str(manifest.save(folder)), "sha256": manifest.sha256}
     known = config["data"]["class_names"]  # the network's, whose ids the manifest had
     if with_classes(config, known, of="the evaluation")["manifest"]["sha256"] != began_with:
         raise DataError(

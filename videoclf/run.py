@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytorch_lightning as pl
 import torch
 import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -146,10 +147,7 @@ def train(
             end_dry_run(folder)
         return
     train_seconds = parts.save_points.train_seconds
-    best = folder / "checkpoints" / "best.ckpt"
-    if not best.exists():
-        raise CheckpointError(f"the run wrote no {best}; look at checkpoint.monitor")
-    load_model(best, parts.task.model)
+    load_model(_best(folder / "checkpoints", parts.trainer), parts.task.model)
     subset = "test" if parts.datamodule.manifest.counts()["test"] else "val"
     evaluation = evaluate(parts.trainer, parts.task, parts.datamodule, subset)
     plan = parts.datamodule.plan
@@ -162,6 +160,22 @@ def train(
     timing = {"train_seconds": train_seconds, "clips_per_second": clips / train_seconds}
     began -= parts.save_points.earlier_seconds
     report(config, folder, parts, evaluation, began, timing)
+
+
+def _best(checkpoints: Path, trainer: pl.Trainer) -> Path:
+    """Return the checkpoint to evaluate: the last one where the best was lost to damage.
+
+    Raises:
+        CheckpointError: there is neither.
+    """
+    best, last = checkpoints / "best.ckpt", checkpoints / "last.ckpt"
+    if not best.exists() and last.exists():
+        if trainer.is_global_zero:
+            sys.stderr.write(f"warning: there is no {best}; {last.name} is evaluated instead\n")
+        return last
+    if not best.exists():
+        raise CheckpointError(f"the run wrote no {best}; look at checkpoint.monitor")
+    return best
 
 
 def test(

@@ -186,27 +186,24 @@ class SavePoints(Checkpoint):
 
     def _save(self, trainer: pl.Trainer, *, last: bool) -> None:
         step, best = trainer.global_step, self._best_is_due
-        if last or best:  # what is before a checkpoint is not logged again
-            for logger in trainer.loggers:
-                logger.save()
         self._best_is_due = self._last_is_due = False
         every = self.keep_every_n_steps
         if every and step and step % every == 0:
             self._keep(trainer, f"step_{step}.ckpt")
         if best:
-            trainer.save_checkpoint(self.folder / "best.ckpt")
+            _checkpoint(trainer, self.folder / "best.ckpt")
         if self._top_is_due:
             self._top_is_due = False
             if step in (at for _, at in self.top):
                 self._keep(trainer, f"top_{step}.ckpt")
             self._drop_others(trainer)
         if last and (best or step != self._saved_step):
-            trainer.save_checkpoint(self.folder / "last.ckpt")
+            _checkpoint(trainer, self.folder / "last.ckpt")
             self._saved_step, self._saved_at = step, time.monotonic()
 
     def _keep(self, trainer: pl.Trainer, name: str) -> None:
         if name not in self._kept:
-            trainer.save_checkpoint(self.folder / name)
+            _checkpoint(trainer, self.folder / name)
             self._kept.add(name)
 
     def _drop_others(self, trainer: pl.Trainer) -> None:
@@ -218,10 +215,14 @@ class SavePoints(Checkpoint):
                     trainer.strategy.remove_checkpoint(path)
 
     def _finish(self, trainer: pl.Trainer) -> None:
-        """Wait for what is written in a thread; the process may end right after."""
+        """Wait for what is written in a thread; the processes may end right after.
+
+        On all ranks: a launcher may kill the one that writes once another has ended.
+        """
         writer = trainer.strategy.checkpoint_io
         if isinstance(writer, Finishing):
             writer.finish()
+            trainer.strategy.barrier()
 
     # what is saved ---------------------------------------------------------------------------
 
@@ -236,6 +237,7 @@ class SavePoints(Checkpoint):
             "best": self.best,
             "top": [list(each) for each in self.top],
             "logged_steps": trainer.fit_loop.epoch_loop._batches_that_stepped,
+            "passes": trainer.accumulate_grad_batches,
             "train_seconds": self.train_seconds + time.perf_counter() - self._fit_began,
             "alive_seconds": self.earlier_seconds + time.time() - self.began,
             "ranks": _rank_states(trainer, pl_module),
@@ -243,18 +245,39 @@ class SavePoints(Checkpoint):
 
     def on_load_checkpoint(
         self,
-        trainer: pl.Trainer,  # noqa: ARG002
+        trainer: pl.Trainer,
         pl_module: pl.LightningModule,  # noqa: ARG002
         checkpoint: dict[str, Any],
     ) -> None:
         """Take it up; what the loops hold is put right when they have begun."""
         state = checkpoint[_KEY]
-        self.best = state["best"]
+        if (self.folder / "best.ckpt").exists():  # else whatever is validated next is the best
+            self.best = state["best"]
+        _count_batches_anew(checkpoint, passes=trainer.accumulate_grad_batches)
         self.top = [(value, step) for value, step in state.get("top", [])]
         self.train_seconds = state["train_seconds"]
         self.earlier_seconds = state["alive_seconds"]
         self._saved_step = state["step"]
         self._resumed = state
+
+
+def _checkpoint(trainer: pl.Trainer, path: Path) -> None:
+    """Save; what was logged before is not logged again, so the loggers write it first."""
+    for logger in trainer.loggers:
+        logger.save()
+    trainer.save_checkpoint(path)
+
+
+def _count_batches_anew(checkpoint: dict[str, Any], *, passes: int) -> None:
+    """Let Lightning's loop count batches of another size, of which a step now has `passes`."""
+    before = checkpoint[_KEY].get("passes", passes)
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    for span in ("total", "current"):
+        progress[span] |= {
+            name: count * passes // before
+            for name, count in progress[span].items()
+            if isinstance(count, int)
+        }
 
 
 def progress_of(checkpoint: Mapping[str, Any]) -> dict[str, int]:

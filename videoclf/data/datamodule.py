@@ -156,6 +156,7 @@ class VideoDataModule(pl.LightningDataModule):
             "epoch": self.trainer.current_epoch,
             "batch": self.trainer.fit_loop.epoch_loop.batch_progress.current.completed,
             "global_batch_size": self.batch_size * self._world,
+            "passes": self.passes,
             "wait_seconds": self.wait_seconds,
         }
 
@@ -165,13 +166,16 @@ class VideoDataModule(pl.LightningDataModule):
         Raises:
             CheckpointError: its batches had another size, so that no order continues its own.
         """
-        size, saved = self.batch_size * self._world, state_dict["global_batch_size"]
-        if size != saved:
+        size = self.batch_size * self._world
+        step = size * self.passes
+        saved_size, batch = state_dict["global_batch_size"], state_dict["batch"]
+        saved_step = saved_size * state_dict.get("passes", self.passes)
+        if step != saved_step or batch * saved_size % size:
             raise CheckpointError(
-                f"the checkpoint is of {saved} videos a step, and data.batch_size="
-                f"{self.batch_size} on {self._world} rank(s) makes {size}; keep their product"
+                f"the checkpoint is of {saved_step} videos a step, and data.batch_size="
+                f"{self.batch_size} on {self._world} rank(s) makes {step}; keep their product"
             )
-        self._start = state_dict["epoch"], state_dict["batch"]
+        self._start = state_dict["epoch"], batch * saved_size // size
         if self._train_batches is not None:  # a sharded run reads its checkpoint after its setup
             self._train_batches.start_at(*self._start)
             self._start = (0, 0)

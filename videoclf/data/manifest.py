@@ -193,13 +193,19 @@ class Manifest:
             hash_values(one_chunk(self.table[name]), digest)
         return digest.hexdigest()
 
-    def save(self) -> Path:
+    def save(self, folder: Path | None = None) -> Path:
         """Write to the cache folder under its hash, once, and return the file.
 
+        Args:
+            folder: another folder, such as that of a run on several machines, each of which may
+                have a cache of its own.
+
         Raises:
-            StorageError: the cache folder cannot be written, or its disk is full.
+            StorageError: the folder cannot be written, or its disk is full.
         """
         path = cache_folder() / "manifests" / f"{self.sha256}.arrow"
+        if folder is not None:
+            path = folder / "manifest.arrow"
         if not self._is_saved(path):
             metadata = {"class_names": json.dumps(self.class_names), "sha256": self.sha256}
             schema = self.table.schema.with_metadata(metadata)
@@ -214,7 +220,7 @@ class Manifest:
             except OSError as error:
                 raise StorageError(
                     f"cannot write the manifest {path} ({self.table.nbytes} bytes): {error}; "
-                    "make room, or set VIDEOCLF_CACHE to another folder"
+                    f"make room{'' if folder else ', or set VIDEOCLF_CACHE to another folder'}"
                 ) from error
         self.__dict__["file"] = path
         return path

@@ -15,6 +15,7 @@ from videoclf import checkpoint_file
 
 #: Settings that may be given beside `resume`: they change where and how fast, not what.
 CHANGEABLE = (
+    "data.annotations",
     "data.batch_size",
     "data.max_unreadable",
     "data.num_workers",
@@ -24,6 +25,7 @@ CHANGEABLE = (
     "seconds_without_progress",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.num_nodes",
     "trusted_packages",
 )
 #: What an evaluation's identity leaves out of its settings: the above, and names of places.

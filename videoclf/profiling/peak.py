@@ -31,7 +31,7 @@ def peak_operations(device_name: str) -> float | None:
     return PEAK_16_BITS[max(known, key=len)] if known else None
 
 
-def utilisation(*, macs_per_clip: int, clips_per_second: float, peak: float) -> float:
+def utilisation(*, macs_per_clip: float, clips_per_second: float, peak: float) -> float:
     """Return the MFU of a training, in [0, 1].
 
     R3D-18 at 16x112x112 has 40.7e9 MACs: 1,000 clips/s on an H100 are
