@@ -54,6 +54,6 @@ class KilledClassification(VideoClassification):
 
     def training_step(self, batch, batch_idx):
         if self.global_step == self.step and self.alive.exists():
-            self.alive.unlink()
+            self.alive.unlink(missing_ok=True)  # another rank may be as far
             os.kill(os.getpid(), signal.SIGKILL)
         return super().training_step(batch, batch_idx)

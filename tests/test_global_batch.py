@@ -1,5 +1,7 @@
 """`data.global_batch_size` and the learning rate that follows it."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from videoclf.data.batch_sampler import TrainBatches
 from videoclf.errors import ConfigError
 from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.optimizers import SGD, AdamW
+from videoclf.reports.metrics_csv import read_metrics
 
 RATES = {"learning_rate": 0.1, "weight_decay": 0.0, "warmup_fraction": 0.0, "final_fraction": 0.0}
 RATES |= {"head_learning_rate_factor": 1.0, "layer_decay": 1.0}
@@ -138,6 +141,34 @@ def test_accumulated_passes_train_as_one_large_batch(trained_run, tmp_path):
     assert weights[0].keys() == weights[1].keys()
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_a_run_goes_on_with_other_passes(trained_run, tmp_path):
+    """As on another number of ranks: the same videos in the same steps."""
+    common = {
+        "batch_norm__mode": "frozen",
+        "trainer__max_epochs": 2,
+        "trainer__log_every_n_steps": 1,
+        "data__global_batch_size": 8,
+    }
+    four = {"data__batch_size": 2, "trainer__accumulate_grad_batches": 4, "global_batch_size": 2}
+    two = {"data__batch_size": 4, "trainer__accumulate_grad_batches": 2, "global_batch_size": 4}
+    whole = start_folder(trained_run, tmp_path / "whole", **common, **four)
+    assert not fit(whole, num_workers=0)
+    first = start_folder(trained_run, tmp_path / "run", **common, **four)
+    assert fit(first, stop_at=(1, 8), num_workers=0)
+    again = start_folder(trained_run, tmp_path / "changed", **common, **two)
+    shutil.copytree(first / "checkpoints", again / "checkpoints")
+    shutil.copy(first / "metrics.csv", again)
+    assert not fit(again, resume_from=again / "checkpoints" / "last.ckpt", num_workers=0)
+    ends = [load(folder / "checkpoints" / "last.ckpt") for folder in (whole, again)]
+    assert ends[0]["global_step"] == ends[1]["global_step"]
+    for name, value in ends[0]["state_dict"].items():
+        torch.testing.assert_close(
+            value, ends[1]["state_dict"][name], atol=1e-5, rtol=1e-4, msg=name
+        )
+    one, other = (read_metrics(folder / "metrics.csv")["train/loss"] for folder in (whole, again))
+    assert [step for step, _ in one] == [step for step, _ in other] == list(range(8))
 
 
 def test_train_py_prints_the_step_or_refuses_it(tmp_path):

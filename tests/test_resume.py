@@ -18,6 +18,7 @@ from tests.resuming import assert_same_end, rows_of
 from tests.test_bad_input import in_process
 from videoclf import resume
 from videoclf.checkpoint_file import describe
+from videoclf.data.manifest import Manifest
 from videoclf.errors import CheckpointError, ConfigError, DataError
 from videoclf.reports.results import Results
 from videoclf.run_folder import claimed
@@ -100,6 +101,25 @@ def test_the_newest_whole_checkpoint_is_used_and_damage_is_said(finished, capsys
     assert resume.newest_checkpoint(finished / "nothing") is None
 
 
+def test_no_more_is_hashed_than_it_takes(finished, monkeypatch):
+    folder = finished / "checkpoints"
+    shutil.copy(folder / "last.ckpt", folder / "step_2.ckpt")
+    hashed = []
+    monkeypatch.setattr(resume.checkpoint_file, "verify", hashed.append)
+    assert resume.newest_checkpoint(folder) == folder / "last.ckpt"
+    assert hashed == [folder / "last.ckpt"]
+
+
+def test_a_damaged_best_is_set_aside_and_the_run_ends(unfinished):
+    damage(unfinished / "checkpoints" / "best.ckpt")
+    ended = run_script("train.py", f"resume={unfinished}", "data.num_workers=0", cwd=unfinished)
+    assert ended.returncode == 0, ended.stderr
+    assert "best.ckpt is damaged" in ended.stderr
+    assert "it is now best.ckpt.damaged" in ended.stderr
+    assert "last.ckpt is evaluated instead" in ended.stderr
+    assert (unfinished / "report.html").exists()
+
+
 def test_a_finished_run_says_so(trained_run, monkeypatch, capfd, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py", f"resume={trained_run}"])
@@ -127,6 +147,40 @@ def test_a_lost_manifest_is_built_again(finished):
     config["manifest"]["path"] = "/gone"
     resume.find_data(config, moved=False)
     assert Path(config["manifest"]["path"]).is_file()
+
+
+def test_on_several_machines_the_manifest_lies_in_the_run_folder(finished):
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    resume.find_data(config, moved=False, folder=finished)
+    assert Path(config["manifest"]["path"]) == finished / "manifest.arrow"
+    assert Manifest.open(finished / "manifest.arrow").sha256 == config["manifest"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("before", "ranks", "after"),
+    [  # videos of a rank's batch, ranks, batches a step; with data.global_batch_size
+        ((8, 4, 8), 4, (8, 8)),
+        ((8, 4, 8), 8, (4, 8)),
+        ((8, 4, 8), 64, (4, 1)),
+        ((4, 64, 1), 8, (4, 8)),
+        ((4, 2, 1), 1, (4, 2)),
+        ((6, 2, 1), 4, (3, 1)),
+    ],
+)
+def test_a_step_is_shared_among_other_ranks(before, ranks, after):
+    size, world, passes = before
+    config = {
+        "data": {"batch_size": size, "global_batch_size": size * world * passes},
+        "trainer": {"accumulate_grad_batches": passes},
+        "global_batch_size": size * world,
+    }
+    assert resume.share_of_step(config, ranks) == after
+    config["data"]["global_batch_size"] = None  # then the number of batches stays
+    if size * world % ranks:
+        with pytest.raises(ConfigError, match=f"on {size * world * passes} videos a step, in"):
+            resume.share_of_step(config, ranks)
+    else:
+        assert resume.share_of_step(config, ranks) == (size * world // ranks, passes)
 
 
 def test_a_run_is_continued_by_one_command_at_a_time(finished):
@@ -219,6 +273,14 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_nothing_had_been(start, tmp_pa
     ended = run_script("train.py", *settings, f"run_dir={whole}", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert_same_end(whole, run.folder)
+
+
+def test_a_signal_that_only_the_rank_has_got_is_no_accident(start, tmp_path):
+    run = start("run", *SETTINGS, "trainer.max_epochs=30", f"run_dir={tmp_path / 'run'}")
+    run.wait_for_rows(3)
+    os.kill(children(run.process.pid)[0], signal.SIGTERM)
+    code, said = run.end()
+    assert (code, said) == (143, "stopped by SIGTERM; go on with: python train.py resume=run")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import train as train_script
-from tests.conftest import PROJECT, train_tiny
+from tests.conftest import PROJECT, run_script, train_tiny
 from tests.test_bad_input import in_process
 from videoclf import checkpoint_file, secrets
 from videoclf.errors import ConfigError
@@ -107,3 +107,22 @@ def test_a_failed_run_does_not_repeat_it_either(tmp_path):
     ended = train_tiny(tmp_path / "run", f"+model.api_key={SECRETS['typed']}", "data.reader=none")
     assert ended.returncode == 2, ended.stderr
     assert SECRETS["typed"] not in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize(
+    "override", ["+task.api_key={},other", "task={{api_key: {}}}", "+task.at=http://me:{}@host"]
+)
+def test_a_sweep_leaves_no_record_that_shows_one(tmp_path, override):
+    secret = SECRETS["typed"]
+    ended = run_script("train.py", "-m", "seed=1,2", override.format(secret), cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert secret not in ended.stderr + ended.stdout
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
+
+
+def test_a_sweep_without_any_keeps_hydras_record(tmp_path):
+    ended = run_script("train.py", "-m", "seed=1,2", "data.reader=none", cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    (record,) = tmp_path.rglob("multirun.yaml")
+    assert "data.reader=none" in record.read_text()

@@ -70,9 +70,9 @@ def count_ranks(
         raise ConfigError(
             f"trainer.accelerator={accelerator}, but no GPU is visible here; use trainer=cpu"
         )
-    if trainer["precision"] == "16-mixed" and not gpus:
+    if str(trainer["precision"]) in ("16", "16-mixed", "16-true") and not gpus:
         raise ConfigError(
-            "trainer.precision=16-mixed needs a GPU, and none is used here; "
+            f"trainer.precision={trainer['precision']} needs a GPU, and none is used here; "
             "use trainer.precision=bf16-mixed or 32-true"
         )
     if place is not None:

@@ -239,3 +239,13 @@ def test_hashes_are_a_column_only_where_there_are_any():
     assert opened.table.equals(manifest.table)
     assert opened.record(0).sha256 == bytes(range(32)).hex()
     assert opened.record(1).sha256 is None
+
+
+def test_a_run_on_several_machines_has_one_of_its_own(tmp_path):
+    manifest = make()
+    path = manifest.save(tmp_path / "run")
+    assert path == tmp_path / "run" / "manifest.arrow"
+    assert Manifest.open(path).sha256 == manifest.sha256
+    assert not (tmp_path / "cache").exists()
+    path.write_bytes(path.read_bytes()[:-9])  # cut short: it is written anew
+    assert Manifest.open(manifest.save(tmp_path / "run")).sha256 == manifest.sha256
