@@ -112,35 +112,6 @@ def test_torchrun_makes_one_run_of_two_ranks(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
-@pytest.mark.slow
-def test_torchruns_restart_goes_on_with_the_run(tmp_path):
-    """A rank is killed; torchrun repeats the command, `run_dir` and all."""
-    alive = tmp_path / "alive"
-    alive.touch()
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--max-restarts=1", f"--master-port={free_port()}"]
-    finished = subprocess.run(
-        [
-            *command,
-            *words(tmp_path / "run", "trainer.max_epochs=3", "checkpoint.every_n_steps=1"),
-            "task._target_=tests.recording.KilledClassification",
-            "trusted_packages=[tests]",
-            "+task.step=6",
-            f"+task.alive={alive}",
-        ],
-        cwd=PROJECT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert not alive.exists()
-    assert f"going on with {tmp_path / 'run'} from" in finished.stderr
-    assert (tmp_path / "run" / "results.json").exists()
-
-
 def start_slurm(folder, *changes, port_job):
     """Start two processes as srun would, on this machine."""
     variables = {

@@ -35,7 +35,6 @@ class Place:
         world: number of ranks on all machines.
         local_world: on this one.
         environment: torchrun's variables, for the rank.
-        restarts: how often the launcher has started the processes again.
     """
 
     launcher: str
@@ -43,7 +42,6 @@ class Place:
     world: int
     local_world: int
     environment: Mapping[str, str]
-    restarts: int = 0
 
     def check_trainer(self, trainer: Mapping[str, Any], *, in_sweep: bool) -> None:
         """Hold a trainer's settings against what the launcher has started.
@@ -81,7 +79,6 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
             world=int(environment["WORLD_SIZE"]),
             local_world=int(environment["LOCAL_WORLD_SIZE"]),
             environment={},
-            restarts=int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")),
         )
     # SLURM sets most of these for sbatch scripts too; a task of srun's has a step, and a number
     if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_STEP_NODELIST" in environment:

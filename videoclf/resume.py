@@ -103,27 +103,6 @@ def resume(
             )
 
 
-def restart(run_dir: str | None, typed: Mapping[str, Any], place: Place, *, began: float) -> bool:
-    """Go on with a run whose processes their launcher has started again by the same command.
-
-    Args:
-        run_dir: as the command names it.
-        typed: what else the command sets, by key.
-        place: among the launcher's processes.
-        began: when the user's command began, seconds since the epoch.
-
-    Returns:
-        False where these are the first processes, or no run had begun.
-    """
-    if not place.restarts or run_dir is None or not (Path(run_dir) / "config.yaml").is_file():
-        return False
-    folder = Path(run_dir).absolute()
-    again = {"trusted_packages", *hidden_keys(read_run(folder))}
-    changes = {key: value for key, value in typed.items() if key in again}
-    resume(folder, changes, began=began, place=place)
-    return True
-
-
 def _write_changes(
     folder: Path, changed: dict[str, Any], ranks: int, place: Place | None, *, moved: bool
 ) -> Path | None:
