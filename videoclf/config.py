@@ -43,12 +43,12 @@ CONF = next(
 )
 #: Tasks by how many labels a video may have; any other task reads them as it likes, or not at all.
 ONE_LABEL_TASK = "videoclf.tasks.classification.VideoClassification"
+SEVERAL_LABELS_TASK = "videoclf.tasks.multi_label.MultiLabelClassification"
 #: Settings that name files or folders, as seen from where the command is typed.
 _PATHS = (
     *("data.annotations", "data.flow_folder", "head.feature_cache", "init_from"),
     "model.feature_cache",
 )
-SEVERAL_LABELS_TASK = "videoclf.tasks.multi_label.MultiLabelClassification"
 
 
 def run_entry_point(task: Callable[[], Any], config_name: str | None = None) -> int:
