@@ -205,8 +205,9 @@ def test_mixing_and_the_cache_exclude_each_other(tmp_path):
         "transform=strong",
     )
     assert finished.returncode == 2
-    assert "head.feature_cache=store.sqlite keeps the features of whole clips" in finished.stderr
-    assert not (tmp_path / "store.sqlite").exists()
+    store = tmp_path / "store.sqlite"
+    assert f"head.feature_cache={store} keeps the features of whole clips" in finished.stderr
+    assert not store.exists()
 
 
 def test_head_yaml_builds_around_a_model():
