@@ -62,12 +62,18 @@ def train_tiny(folder, *arguments, cwd=None, environment=None):
 
 
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory):
-    """The folder of one finished training run."""
+def training(tmp_path_factory):
+    """One finished training run: its folder, and its stderr with a line for each import."""
     folder = tmp_path_factory.mktemp("runs") / "trained"
-    finished = train_tiny(folder)
+    finished = train_tiny(folder, environment={"PYTHONPROFILEIMPORTTIME": "1"})
     assert finished.returncode == 0, finished.stderr
-    return folder
+    return folder, finished.stderr
+
+
+@pytest.fixture(scope="session")
+def trained_run(training):
+    """The folder of one finished training run."""
+    return training[0]
 
 
 @pytest.fixture(scope="session")

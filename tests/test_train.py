@@ -76,6 +76,12 @@ def test_checkpoints_carry_their_description(trained_run):
     assert len(description["manifest_sha256"]) == 64
 
 
+def test_the_default_model_needs_neither_timm_nor_wandb(training):
+    lines = [line for line in training[1].splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert {"torch", "videoclf", "timm", "wandb"} & imported == {"torch", "videoclf"}
+
+
 def test_two_runs_of_one_seed_are_equal(trained_run, tmp_path):
     finished = train_tiny(tmp_path / "again", "data.num_workers=2")
     assert finished.returncode == 0, finished.stderr

@@ -18,17 +18,17 @@ section 3.2 (partial BN); Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", 
 from __future__ import annotations
 
 from pytorch_lightning.callbacks import Callback
-from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from videoclf.errors import ConfigError
 from videoclf.freezing import StayInEvaluation
+from videoclf.models.blocks.timm_norms import loaded_timm_norms
 from videoclf.precise_statistics import PreciseStatistics
 
 MODES = ("train", "sync", "frozen", "partial")
-#: What is known how to synchronise; another class of batch norm may do more than normalise.
-SYNCHRONISED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNormAct2d)
+#: What is known how to synchronise, beside timm's; another class may do more than normalise.
+SYNCHRONISED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class BatchNorm:
@@ -78,6 +78,8 @@ class BatchNorm:
         callbacks: list[Callback] = []
         if self.mode == "sync":
             check_synchronisable(norms, on_gpu=on_gpu)
+            from timm.layers import convert_sync_batchnorm  # keeps activations inside timm's norms
+
             convert_sync_batchnorm(model)
         elif self.mode in ("frozen", "partial"):
             fixed = norms if self.mode == "frozen" else norms[1:]
@@ -100,7 +102,8 @@ def check_synchronisable(norms: list[_BatchNorm], *, on_gpu: bool) -> None:
             "batch_norm.mode=sync needs GPUs, for PyTorch synchronises no batch norm on CPUs; "
             "set trainer=ddp on a machine with GPUs, or batch_norm.mode=train"
         )
-    odd = sorted({type(norm).__name__ for norm in norms if type(norm) not in SYNCHRONISED})
+    known = (*SYNCHRONISED, *loaded_timm_norms())
+    odd = sorted({type(norm).__name__ for norm in norms if type(norm) not in known})
     if odd:
         raise ConfigError(
             f"batch_norm.mode=sync cannot synchronise {', '.join(odd)}; set batch_norm.mode=train, "

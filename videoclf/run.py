@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import gc
 import json
 import logging
 import multiprocessing
@@ -20,6 +21,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
+
+if __name__ == "__main__":
+    gc.disable()  # what is imported stays: a rank starts a second sooner with no search for garbage
 
 import pytorch_lightning as pl
 import torch
@@ -285,4 +289,6 @@ def exit_now(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # nor is it looked through again, here and in the loader's processes
+    gc.enable()
     exit_now(main(sys.argv[1:]))

@@ -2,10 +2,12 @@ import pytest
 import timm
 import torch
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from tests.models.contract import check_contract, configured, count, giga_macs, permutation_error
 from videoclf.errors import ConfigError
 from videoclf.models.blocks.positions import resize_in_space, resize_in_time
+from videoclf.models.blocks.transformer import TransformerBlock
 
 
 def clips(*, num_frames=8, pixels=32, batch=2):
@@ -53,6 +55,20 @@ def test_only_space_attention_is_blind_to_order():
         errors[attention] = permutation_error(model, rgb)
     assert errors["space"] < 1e-5
     assert min(errors["divided"], errors["joint"]) > 3e-4
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_samples_skip_a_branch_as_with_timms_drop_path(rate, dtype):
+    branch = TransformerBlock(8, 2, 4.0, rate).drop_path
+    assert isinstance(branch, StochasticDepth)
+    tokens = torch.randn(16, 5, 8).to(dtype)
+    torch.manual_seed(0)
+    expected, state = timm.layers.DropPath(rate)(tokens), torch.get_rng_state()
+    torch.manual_seed(0)
+    assert torch.equal(branch(tokens), expected)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(branch.eval()(tokens), tokens)
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from videoclf.errors import ConfigError
 from videoclf.models.blocks.inflated_layers import InflatedBatchNormAct
+from videoclf.models.blocks.timm_norms import loaded_timm_norms
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_NORMS_WITH_ACTIVATION = (BatchNormAct2d, InflatedBatchNormAct)
 #: How far outputs may lie apart by rounding, as a share of the largest.
 _ROUNDING = 1e-3
 
@@ -84,7 +83,7 @@ def _find_pairs(
     for module in model.modules():
         if isinstance(module, _CONVOLUTIONS):
             hooks.append(module.register_forward_hook(note_output))
-        elif type(module) in _NORMS or isinstance(module, _NORMS_WITH_ACTIVATION):
+        elif type(module) in _NORMS or _activates(module):
             hooks.append(module.register_forward_pre_hook(note_input))
     try:
         logits = model(**clips)
@@ -97,6 +96,10 @@ def _find_pairs(
         if source is not None and not others and readers[source] == {norm}:
             pairs[norm] = source
     return {n: c for n, c in pairs.items() if n.running_mean is not None}, logits
+
+
+def _activates(module: nn.Module) -> bool:
+    return isinstance(module, (InflatedBatchNormAct, *loaded_timm_norms()))
 
 
 def _fold(norm: Any, convolution: Any) -> None:
@@ -113,10 +116,11 @@ def _fold(norm: Any, convolution: Any) -> None:
 
 def _replace(model: nn.Module, norms: Mapping[nn.Module, nn.Module]) -> None:
     for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
+        children: list[tuple[str, Any]] = list(parent.named_children())
+        for name, child in children:
             if child not in norms:
                 continue
             left: nn.Module = nn.Identity()
-            if isinstance(child, _NORMS_WITH_ACTIVATION):
+            if _activates(child):
                 left = nn.Sequential(child.drop, child.act)
             setattr(parent, name, left)

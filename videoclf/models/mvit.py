@@ -26,8 +26,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from einops import rearrange
-from timm.layers import DropPath
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.image_transformer import initialize
@@ -121,7 +121,7 @@ class MultiscaleBlock(nn.Module):
         self.widens_first = attention_width != width_in
         self.project = nn.Linear(width_in, width) if width != width_in else None
         self.pool_skip = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = StochasticDepth(drop_path, mode="row")
 
     def forward(self, tokens: torch.Tensor, frames: int, rows: int, columns: int) -> torch.Tensor:
         """Attend: (B, 1 + N, D_in) of a grid -> (B, 1 + N', D) of the grid strided."""

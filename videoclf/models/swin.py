@@ -26,9 +26,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from einops import rearrange, repeat
-from timm.layers import DropPath
 from torch import nn
 from torch.nn import functional as F
+from torchvision.ops import StochasticDepth
 
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.image_transformer import check_choice, image_weights, load_all_but
@@ -118,7 +118,7 @@ class SwinBlock(nn.Module):
         self.attn = WindowAttention(width, num_heads, window=window, shifted=shifted)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = MLP(width, MLP_RATIO * width)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = StochasticDepth(drop_path, mode="row")
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Transform: (B, T, H, W, D) -> the same, or (B, T, H / 2, W / 2, 2 D) where it merges."""

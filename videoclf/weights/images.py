@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 import torch
 from torch import nn
 
@@ -51,6 +50,8 @@ def load_images(weights: Weights, card: Card, model: nn.Module) -> int:
 
 def _as_timm_reads(weights: Weights, card: Card) -> dict[str, torch.Tensor]:
     """Return the tensors of timm's network without its classifier, read by timm's own code."""
+    import timm
+
     scheme, _, entry = card.name.partition(":")
     network = entry if scheme == "timm" else card.model_settings["backbone"]
     try:

@@ -6,12 +6,16 @@ repeated frame returns what the original returns for that frame.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.nn import functional as F
+
+from videoclf.models.blocks.timm_norms import loaded_timm_norms
+
+if TYPE_CHECKING:
+    from timm.layers import BatchNormAct2d
 
 
 class InflatedConv3d(nn.Conv3d):
@@ -105,7 +109,7 @@ def inflate_kernel(kernel: torch.Tensor, num_frames: int, initialization: str) -
 def inflate_norm(norm: nn.BatchNorm2d) -> nn.BatchNorm3d:
     """Copy a batch norm, which means the same in any number of dimensions."""
     inflated: nn.BatchNorm3d
-    if isinstance(norm, BatchNormAct2d):
+    if isinstance(norm, loaded_timm_norms()):
         inflated = InflatedBatchNormAct(norm)
     else:
         inflated = nn.BatchNorm3d(norm.num_features)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from timm.layers import DropPath
 from torch import nn
 from torch.nn import functional as F
+from torchvision.ops import StochasticDepth
 
 
 class SelfAttention(nn.Module):
@@ -93,7 +93,7 @@ class TransformerBlock(nn.Module):
         self.attn = SelfAttention(width, num_heads)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = MLP(width, round(width * mlp_ratio))
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = StochasticDepth(drop_path, mode="row")
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, N, D) -> (B, N, D)."""
