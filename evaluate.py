@@ -12,11 +12,14 @@ python evaluate.py resume=runs/x
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":  # while modules are imported, Ctrl-C ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what went wrong instead of printing it
 
 import hydra
@@ -27,6 +30,7 @@ from videoclf.config import (
     CONF,
     command_line,
     default_name,
+    own_settings,
     plain,
     prepare,
     run_entry_point,
@@ -42,6 +46,7 @@ from videoclf.members import evaluate_members
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume_evaluation import resume_evaluation
 from videoclf.run_folder import claimed, run_folder
+from videoclf.run_settings import check_run_settings
 from videoclf.secrets import find_secrets
 
 
@@ -50,6 +55,7 @@ def evaluate(config: DictConfig) -> None:
     """One job: everything that needs no torch, then the ranks as fresh processes."""
     began = time.time()
     place = find_place()
+    check_run_settings(own_settings(config))
     ranks = launch.count_ranks(config.trainer, place)
 
     if config.members and place is not None:
@@ -97,7 +103,7 @@ def main() -> None:
         evaluate_stored()
         return
     if any(text.startswith("resume=") for text in sys.argv[1:]):
-        changes = values_by_key(sys.argv[1:])
+        changes = values_by_key(spelled_out(sys.argv[1:]))
         folder = Path(str(changes.pop("resume")))
         resume_evaluation(folder, changes, began=time.time(), place=find_place())
         return

@@ -8,10 +8,13 @@ torchrun --nproc-per-node=8 train.py ...
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
+if __name__ == "__main__":  # while modules are imported, Ctrl-C ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what went wrong instead of printing it
 
 import hydra
@@ -23,6 +26,7 @@ from videoclf.config import (
     changes_beside,
     default_name,
     in_sweep,
+    own_settings,
     plain,
     prepare,
     run_entry_point,
@@ -34,6 +38,7 @@ from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import resume
 from videoclf.run_folder import claimed, run_folder
+from videoclf.run_settings import check_run_settings
 from videoclf.secrets import find_secrets
 from videoclf.sweep_value import sweep_value
 
@@ -49,6 +54,7 @@ def train(config: DictConfig) -> float | None:
     if config.resume is not None:
         resume(Path(config.resume), changes_beside("resume"), began=began, place=place)
         return None
+    check_run_settings(own_settings(config))
     ranks = launch.count_ranks(config.trainer, place, in_sweep=in_sweep())
 
     def make_folder() -> dict[str, str]:

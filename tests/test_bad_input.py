@@ -65,6 +65,11 @@ def own_videos(videos, tmp_path):
         (["trainer=gpu"], 2, "no GPU is visible here"),
         (["trainer.precision=16-mixed"], 2, "16-mixed needs a GPU"),
         (["trainer.devices=0"], 2, "trainer.devices=0"),
+        (["trainer.max_epochs=two"], 2, "trainer.max_epochs=two must be a whole number"),
+        (["data.batch_size=abc"], 2, "data.batch_size=abc must be a whole number"),
+        (["early_stopping.patience=1.5"], 2, "early_stopping.patience=1.5 must be a whole"),
+        (["logger=null"], 2, "logger=null: a run needs one; valid names: csv, tensorboard, wandb"),
+        (["resume=5"], 2, "/5 does not exist"),
         (["data=folder"], 3, "data.root is not set"),
         (
             ["data=folder", "data.root=/no/such/folder"],

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from tests.models.contract import configured
 from videoclf.build import build, find_target
-from videoclf.config import CONF, explain, valid_keys
+from videoclf.config import CONF, explain, spelled_out, valid_keys
 from videoclf.config_from_checkpoint import offer_checkpoint_options
 from videoclf.models.blocks.non_local import NonLocalBlock
 
@@ -156,3 +156,21 @@ def test_presets_of_the_literature(preset, name, script):
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         config = compose(script, [f"views={preset}", *(settled if script == "evaluate" else ())])
     assert build(OmegaConf.to_container(config.views), name="views").name == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("run_dir=1234567", "run_dir='1234567'"),
+        ("run_dir=2026_11", "run_dir='2026_11'"),
+        ("name=1e3", "name='1e3'"),
+        ("resume=5", "resume='5'"),
+        ("run_dir=runs/5", "run_dir=runs/5"),
+        ("name=1,2", "name=1,2"),  # of a sweep
+        ("seed=5", "seed=5"),
+        ("model.weights=file:a.pt", "weights=file:a.pt"),
+        ("+model.weights_allow_unmatched=true", "+weights_allow_unmatched=true"),
+    ],
+)
+def test_folders_and_names_are_text_whatever_they_look_like(typed, read):
+    assert spelled_out([typed]) == [read]

@@ -48,7 +48,6 @@ def test_devices_become_ranks(changes, visible, ranks, monkeypatch):
     [
         ({"accelerator": "gpu"}, "", "no GPU is visible here; use trainer=cpu"),
         ({"precision": "16-mixed"}, "", "trainer.precision=16-mixed needs a GPU"),
-        ({"precision": 16}, "", "trainer.precision=16 needs a GPU"),
         ({"devices": 3}, "0,1", r"asks for 3 device\(s\), and 2 are here"),
         ({"devices": "all"}, "", "trainer.devices='all' must be a number, a list or auto"),
         ({"devices": 0}, "", "trainer.devices=0"),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from videoclf.errors import ConfigError
+from videoclf.value_types import check_values
 
 #: Modules of ours whose classes a config may name; a model's file is found below `models`.
 OWN_MODULES = (
@@ -66,8 +67,9 @@ def build(
         for key, value in node.items()
         if key != "_target_"
     }
+    check_arguments(target, {**arguments, **runtime}, name=name)
+    check_values(target, arguments, name=name)
     arguments |= runtime
-    check_arguments(target, arguments, name=name)
     try:
         return target(**arguments)
     except (ValueError, TypeError) as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
@@ -35,6 +36,7 @@ from videoclf.outer_launcher import Place, on_several_machines
 from videoclf.reports.redaction import redact, redact_command, redact_text
 from videoclf.trials import few_videos
 from videoclf.types import SUBSETS
+from videoclf.value_types import show
 
 CONF = next(
     folder
@@ -61,6 +63,7 @@ def run_entry_point(task: Callable[[], Any], config_name: str | None = None) -> 
         config_name: of the config it composes, whose keys are the valid ones; None is the script's.
     """
     name = config_name or Path(sys.argv[0]).stem
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     show_log()
     try:
         with redirect_stderr(_Discreet(sys.stderr)):
@@ -68,6 +71,10 @@ def run_entry_point(task: Callable[[], Any], config_name: str | None = None) -> 
     except VideoclfError as error:
         return end_with(str(error), error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
+        return end_with(explain(error, sys.argv[1:], name), ConfigError.exit_code)
+    except ValueError as error:
+        if "Config group override" not in str(error):  # Hydra's, for an option that is no name
+            raise
         return end_with(explain(error, sys.argv[1:], name), ConfigError.exit_code)
     except KeyboardInterrupt:
         return end_with("interrupted before the run had started", 130)
@@ -105,8 +112,11 @@ def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str
             options = sorted(path.stem for path in group.glob("*.yaml") if path.stem[0] != "_")
             choice = override.value()
             options += ["checkpoint"] if config_name == "evaluate" else []
-            if isinstance(choice, str) and choice not in options:
-                return f"{key}={choice}: conf/{key} has no such option" + nearest(choice, options)
+            if choice is None and options:
+                return f"{key}=null: a run needs one; valid names: {', '.join(options)}"
+            if isinstance(choice, (str, int, float)) and str(choice) not in options:
+                near = nearest(str(choice), options)
+                return f"{key}={show(choice)}: conf/{key} has no such option{near}"
         elif not override.is_add():
             keys = valid_keys(config_name, overrides)
             if key not in keys:
@@ -115,11 +125,14 @@ def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str
 
 
 def spelled_out(arguments: Sequence[str]) -> list[str]:
-    """Return arguments with `model.weights=` as the key `weights` that it is short for.
+    """Return arguments as Hydra has to read them.
 
-    A model's YAML holds the arguments of its class, and no class knows where weights come from.
+    `model.weights=` is short for the key `weights`: a model's YAML holds the arguments of its
+    class, and no class knows where weights come from. A folder or a name may look like a number,
+    as in `run_dir=$SLURM_JOB_ID`, and is text all the same.
     """
-    return [re.sub(r"^(\+{0,2})model\.weights(_\w+)?=", r"\1weights\2=", a) for a in arguments]
+    own = [re.sub(r"^(\+{0,2})model\.weights(_\w+)?=", r"\1weights\2=", a) for a in arguments]
+    return [re.sub(r"^(run_dir|resume|name)=([\d.][\w.+-]*)$", r"\1='\2'", a) for a in own]
 
 
 def valid_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
@@ -158,6 +171,13 @@ def plain(node: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def own_settings(config: DictConfig) -> dict[str, Any]:
+    """Return a config's keys that belong to no group, its trainer, and whether it has loggers."""
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"trainer"}
+    masked = [str(key) for key in config if key not in groups or config[key] is None]
+    return plain(OmegaConf.masked_copy(config, masked))
 
 
 def choices() -> dict[str, str]:

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
-from videoclf.errors import ConfigError
-
 if TYPE_CHECKING:
     import pytorch_lightning as pl
     import torch
@@ -28,16 +26,11 @@ def early_stopping(
     """Return the callback, or none where nothing would ever end a training.
 
     Args:
-        patience: validations without a better value; None waits for ever.
+        patience: validations, from 1, without a better value; None waits for ever.
         target: value that is good enough; None never is.
         monitor: the validation metric, that of the checkpoints.
         mode: `max` or `min`.
-
-    Raises:
-        ConfigError: a patience below 1.
     """
-    if patience is not None and patience < 1:
-        raise ConfigError(f"early_stopping.patience={patience} must be at least 1, or null")
     if patience is None and target is None:
         return []
     return [EarlyEnd(patience=patience, target=target, monitor=monitor, mode=mode)]

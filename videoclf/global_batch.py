@@ -93,7 +93,7 @@ def describe_step(config: Mapping[str, Any], *, ranks: int) -> str:
     line += f", {clips} clips of each" if clips > 1 else ""
     optimizer = config["optimizer"]
     rate, reference = optimizer.get("learning_rate"), optimizer.get("reference_batch_size")
-    if rate is None:  # an optimiser of the user's own
+    if not isinstance(rate, (int, float)):  # an optimiser of the user's own, or to be refused
         return line
     if reference is None:
         return f"{line}; learning rate {rate:g}, whatever the batch"

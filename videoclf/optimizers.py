@@ -9,7 +9,6 @@ rate of its own, and the rate may fall from block to block towards the input.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 import torch
@@ -199,7 +198,7 @@ class AdamW(_Scheduled):
         layer_decay: float,
         warmup_fraction: float,
         final_fraction: float,
-        betas: Sequence[float],
+        betas: tuple[float, float],
         reference_batch_size: int | None = None,
         batch_rule: BatchRule = "linear",
         global_batch_size: int | None = None,
@@ -215,7 +214,7 @@ class AdamW(_Scheduled):
             batch_rule=batch_rule,
             global_batch_size=global_batch_size,
         )
-        self.betas = (betas[0], betas[1])
+        self.betas = betas
 
     def __call__(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LambdaLR]:
         """Return the optimiser of a model and its schedule."""

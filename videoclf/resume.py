@@ -27,6 +27,7 @@ from videoclf.global_batch import describe_step
 from videoclf.outer_launcher import Place, agreed, on_several_machines
 from videoclf.reports.redaction import redact
 from videoclf.run_folder import claimed
+from videoclf.run_settings import check_run_settings
 from videoclf.secrets import find_secrets, hidden_keys
 from videoclf.trials import few_videos
 
@@ -75,6 +76,7 @@ def resume(
     check_changes(changes, hidden=hidden_keys(config))
     check_trust(config, changes)
     whole = changed_config(config, folder, changes)
+    check_run_settings(whole)
     if place is not None:  # whatever numbers the run began with, these processes are started
         whole["trainer"] |= {"devices": "auto", "num_nodes": 1}
     ranks = launch.count_ranks(whole["trainer"], place)

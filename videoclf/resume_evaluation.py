@@ -26,6 +26,7 @@ from videoclf.outer_launcher import Place, agreed, on_several_machines
 from videoclf.reports.redaction import redact
 from videoclf.resume import MOVED, changed_config, check_changes, check_trust, is_finished
 from videoclf.run_folder import claimed
+from videoclf.run_settings import check_run_settings
 from videoclf.secrets import find_secrets, hidden_keys
 
 
@@ -51,6 +52,7 @@ def resume_evaluation(
     check_changes(changes, hidden=hidden_keys(config), changeable=CHANGEABLE)
     check_trust(config, changes)
     changed = changed_config(config, folder, changes)
+    check_run_settings(changed)
     if place is not None:
         changed["trainer"] |= {"devices": "auto", "num_nodes": 1}
     ranks = launch.count_ranks(changed["trainer"], place)

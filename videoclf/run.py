@@ -14,6 +14,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import warnings
@@ -24,6 +25,8 @@ from typing import Any, NoReturn
 
 if __name__ == "__main__":
     gc.disable()  # what is imported stays: a rank starts a second sooner with no search for garbage
+    # until its signals are handled, one ends the rank without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import pytorch_lightning as pl
 import torch

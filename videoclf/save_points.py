@@ -10,7 +10,7 @@ place in the order of samples, and what is listed in `_RankState`. Random states
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -28,6 +28,8 @@ from videoclf.stop_signals import StopSignals
 from videoclf.types import Unreadable
 
 _KEY = "save_point"
+#: Metrics that are measured only where videos of the validation are unreadable.
+PARTIAL = ("_listed", "_available")
 
 
 @runtime_checkable
@@ -36,6 +38,14 @@ class Finishing(Protocol):
 
     def finish(self) -> None:
         """Wait until all is written."""
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A task that can tell what its validation logs."""
+
+    def measured(self) -> Collection[str] | None:
+        """Return names such as `val/loss`; None where it cannot tell."""
 
 
 class SavePoints(Checkpoint):
@@ -93,6 +103,12 @@ class SavePoints(Checkpoint):
 
     # when to save ----------------------------------------------------------------------------
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Refuse a misspelt metric before the first step, where the task can tell which it has."""
+        measured = pl_module.measured() if isinstance(pl_module, Measuring) else None
+        if measured is not None and not self.monitor.endswith(PARTIAL):
+            self._check_monitor(measured)
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clocks; drop the logged rows that a resumed run will measure again."""
         self._fit_began, self._saved_at = time.perf_counter(), time.monotonic()
@@ -146,6 +162,18 @@ class SavePoints(Checkpoint):
             return steps > 0
         return bool(self.every_n_steps and steps and steps % self.every_n_steps == 0)
 
+    def _check_monitor(self, measured: Collection[str]) -> None:
+        """Refuse to follow what no validation measures.
+
+        Raises:
+            ConfigError: such.
+        """
+        if self.monitor not in measured:
+            names = [name for name in measured if name.startswith("val/")]
+            raise ConfigError(
+                f"checkpoint.monitor={self.monitor} is not measured{nearest(self.monitor, names)}"
+            )
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Note whether the weights are the best so far; they are saved before the next step.
 
@@ -153,12 +181,7 @@ class SavePoints(Checkpoint):
             ConfigError: no such metric is validated.
         """
         known = trainer.callback_metrics
-        if self.monitor not in known:
-            names = [name for name in known if name.startswith("val/")]
-            raise ConfigError(
-                f"checkpoint.monitor={self.monitor} is not measured"
-                f"{nearest(self.monitor, names)} (measured: {', '.join(sorted(names))})"
-            )
+        self._check_monitor(known)
         value = float(known[self.monitor])
         better = self.best is None or (
             value > self.best if self.mode == "max" else value < self.best

@@ -24,6 +24,7 @@ from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.fully_connected import fully_connected
 from videoclf.models.blocks.initialization import initialize_for_relu
 from videoclf.models.blocks.recomputation import run_block
+from videoclf.value_types import Count
 
 
 class C3D(nn.Module):
@@ -50,10 +51,10 @@ class C3D(nn.Module):
         num_classes: int,
         num_frames: int,
         image_size: int,
-        widths: Sequence[int],
-        convs_per_stage: Sequence[int],
+        widths: Sequence[Count],
+        convs_per_stage: Sequence[Count],
         temporal_pools: Sequence[int],
-        hidden: Sequence[int],
+        hidden: Sequence[Count],
         dropout: float,
         checkpoint_activations: bool,
     ) -> None:

@@ -51,6 +51,7 @@ from videoclf.models.blocks.sequence_nets import (
     VectorRNN,
 )
 from videoclf.models.inflation import inflate
+from videoclf.value_types import Count
 
 OUTPUTS = ("last", "every")
 
@@ -99,11 +100,11 @@ class CNNRNN(nn.Module):
         feature_cache: str | None,
         frames_per_step: int,
         keep_map: bool,
-        map_channels: int | None,
+        map_channels: Count | None,
         sequence: str,
-        hidden_size: int,
-        num_layers: int,
-        num_heads: int,
+        hidden_size: Count,
+        num_layers: Count,
+        num_heads: Count,
         kernel_size: int,
         bidirectional: bool,
         forget_gate_bias: float | None,

@@ -31,6 +31,7 @@ from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.initialization import initialize_for_relu
 from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.window_pool import WindowPool
+from videoclf.value_types import Count
 
 FACTORS = ("interaction_reduced", "interaction_preserved", "space_time")
 
@@ -63,13 +64,13 @@ class FactoredResNet3D(nn.Module):
         self,
         *,
         num_classes: int,
-        stem_width: int,
+        stem_width: Count,
         stem_temporal_kernel: int,
         stem_pool: bool,
-        depths: Sequence[int],
+        depths: Sequence[Count],
         factor: str,
-        spatial_strides: Sequence[int],
-        temporal_strides: Sequence[int],
+        spatial_strides: Sequence[Count],
+        temporal_strides: Sequence[Count],
         norm_epsilon: float,
         zero_init_last_norm: bool,
         dropout: float,

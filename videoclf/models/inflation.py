@@ -37,6 +37,7 @@ from videoclf.models.blocks.inflated_layers import (
     pair,
 )
 from videoclf.models.blocks.non_local import NonLocalBlock
+from videoclf.value_types import Count
 
 INITIALIZATIONS = ("repeat", "centre")
 TIME_PADDINGS = ("zeros", "replicate", "circular")
@@ -87,7 +88,7 @@ class InflatedCNN(nn.Module):
         pretrained: bool,
         initialization: str,
         temporal_kernels: Mapping[str, int],
-        temporal_strides: Mapping[str, int],
+        temporal_strides: Mapping[str, Count],
         time_padding: str,
         non_local_after: Sequence[str],
         dropout: float,

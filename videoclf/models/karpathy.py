@@ -31,6 +31,7 @@ from torch import nn
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.fully_connected import fully_connected
 from videoclf.models.blocks.initialization import initialize_for_relu
+from videoclf.value_types import Count
 
 #: Edge, stride and padding of each convolution's filters in space.
 SPATIAL = ((11, 3, 0), (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))
@@ -65,9 +66,9 @@ class SportsCNN(nn.Module):
         image_size: int,
         frames: Sequence[int] | None,
         temporal_extents: Sequence[int],
-        temporal_strides: Sequence[int],
-        widths: Sequence[int],
-        hidden: Sequence[int],
+        temporal_strides: Sequence[Count],
+        widths: Sequence[Count],
+        hidden: Sequence[Count],
         dropout: float,
     ) -> None:
         super().__init__()

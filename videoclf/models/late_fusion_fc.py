@@ -23,6 +23,7 @@ from torch import nn
 from videoclf.models.blocks.backbone_2d import create_backbone, feature_shape, frame_maps
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.fully_connected import fully_connected
+from videoclf.value_types import Count
 
 
 class LateFusionFC(nn.Module):
@@ -51,8 +52,8 @@ class LateFusionFC(nn.Module):
         image_size: int,
         backbone: str,
         pretrained: bool,
-        map_channels: int | None,
-        hidden: Sequence[int],
+        map_channels: Count | None,
+        hidden: Sequence[Count],
         dropout: float,
     ) -> None:
         super().__init__()

@@ -27,6 +27,7 @@ from torch import nn
 from videoclf.models.blocks.backbone_2d import create_backbone, feature_shape
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.fully_connected import fully_connected
+from videoclf.value_types import Count
 
 
 class AveragePooling(nn.Module):
@@ -116,7 +117,7 @@ class LateFusionPool(nn.Module):
         pooling: str,
         attention_width: int,
         temporal_kernel: int,
-        hidden: Sequence[int],
+        hidden: Sequence[Count],
         dropout: float,
     ) -> None:
         super().__init__()

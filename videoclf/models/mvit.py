@@ -51,6 +51,7 @@ from videoclf.models.blocks.torchvision_weights import (
     rename,
 )
 from videoclf.models.blocks.transformer import drop_path_rates
+from videoclf.value_types import Count
 
 PATCH_KERNEL, PATCH_STRIDE, PATCH_PADDING = (3, 7, 7), (2, 4, 4), (1, 3, 3)
 MLP_RATIO = 4
@@ -170,9 +171,9 @@ class MViT(nn.Module):
         num_frames: int,
         image_size: int,
         version: int,
-        width: int,
-        num_heads: int,
-        depth: int,
+        width: Count,
+        num_heads: Count,
+        depth: Count,
         widening_blocks: Sequence[int],
         key_stride: int,
         pretrained: bool,

@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.convolutional_recurrence import RecurrentLayer
+from videoclf.value_types import Count
 
 OUTPUTS = ("last", "every")
 
@@ -54,8 +55,8 @@ class RecurrentCNN(nn.Module):
         *,
         num_classes: int,
         cell: str,
-        widths: Sequence[int],
-        strides: Sequence[int],
+        widths: Sequence[Count],
+        strides: Sequence[Count],
         kernel_size: int,
         input_norm: bool,
         outputs: str,
@@ -138,7 +139,7 @@ class GRURCN(nn.Module):
         pretrained: bool,
         frozen: bool,
         taps: Sequence[int],
-        widths: Sequence[int],
+        widths: Sequence[Count],
         cell: str,
         kernel_size: int,
         stacked: bool,

@@ -33,6 +33,7 @@ from videoclf.models.blocks.non_local import NonLocalBlock
 from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.window_pool import WindowPool
 from videoclf.models.inflation import inflate_weights
+from videoclf.value_types import Count
 
 STAGES = ("res2", "res3", "res4", "res5")
 
@@ -70,8 +71,8 @@ class ResNet3D(nn.Module):
         *,
         num_classes: int,
         num_frames: int,
-        stem_width: int,
-        depths: Sequence[int],
+        stem_width: Count,
+        depths: Sequence[Count],
         stem_temporal_kernel: int,
         temporal_kernels: Sequence[Sequence[int]],
         temporal_pool: int,

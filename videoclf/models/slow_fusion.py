@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from videoclf.models.blocks.clip_shape import check_clip
+from videoclf.value_types import Count
 
 
 def conv_block(inputs: int, outputs: int, stride: tuple[int, int, int]) -> nn.Sequential:
@@ -52,9 +53,9 @@ class SlowFusion(nn.Module):
         *,
         num_classes: int,
         num_frames: int,
-        widths: Sequence[int],
-        temporal_strides: Sequence[int],
-        convs_per_stage: int,
+        widths: Sequence[Count],
+        temporal_strides: Sequence[Count],
+        convs_per_stage: Count,
         dropout: float,
     ) -> None:
         super().__init__()

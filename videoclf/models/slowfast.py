@@ -31,6 +31,7 @@ from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.initialization import initialize_for_relu
 from videoclf.models.blocks.window_pool import WindowPool
 from videoclf.models.resnet_3d import STAGES, Stage, Stem, blocks_by_stage
+from videoclf.value_types import Count
 
 
 class SlowFast(nn.Module):
@@ -69,8 +70,8 @@ class SlowFast(nn.Module):
         num_frames: int,
         alpha: int,
         beta: float,
-        width: int,
-        depths: Sequence[int],
+        width: Count,
+        depths: Sequence[Count],
         slow_kernels: Sequence[int | Sequence[int]],
         fast_kernels: Sequence[int | Sequence[int]],
         lateral_kernel: int,

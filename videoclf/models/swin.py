@@ -43,6 +43,7 @@ from videoclf.models.blocks.torchvision_weights import (
 )
 from videoclf.models.blocks.transformer import MLP, drop_path_rates
 from videoclf.models.blocks.window_attention import Sizes, WindowAttention, padding
+from videoclf.value_types import Count
 
 PATCH: Sizes = (2, 4, 4)
 MLP_RATIO = 4
@@ -155,9 +156,9 @@ class VideoSwin(nn.Module):
         self,
         *,
         num_classes: int,
-        width: int,
-        depths: Sequence[int],
-        num_heads: Sequence[int],
+        width: Count,
+        depths: Sequence[Count],
+        num_heads: Sequence[Count],
         window: Sequence[int],
         initialization: str,
         pretrained: str | None,

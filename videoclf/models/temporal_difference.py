@@ -20,6 +20,7 @@ import torch
 
 from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.slow_fusion import SlowFusion
+from videoclf.value_types import Count
 
 
 class TemporalDifference(SlowFusion):
@@ -44,9 +45,9 @@ class TemporalDifference(SlowFusion):
         *,
         num_classes: int,
         num_frames: int,
-        widths: Sequence[int],
-        temporal_strides: Sequence[int],
-        convs_per_stage: int,
+        widths: Sequence[Count],
+        temporal_strides: Sequence[Count],
+        convs_per_stage: Count,
         dropout: float,
         floor: float,
     ) -> None:

@@ -39,6 +39,7 @@ from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.torchvision_weights import KeyMap
 from videoclf.models.blocks.transformer import SelfAttention, TransformerBlock, drop_path_rates
 from videoclf.models.blocks.transformers_weights import under_our_names
+from videoclf.value_types import Count
 
 ATTENTIONS = ("divided", "joint", "space")
 #: The names of TimesformerForVideoClassification -> ours.
@@ -128,10 +129,10 @@ class TimeSformer(nn.Module):
         num_classes: int,
         num_frames: int,
         image_size: int,
-        patch_pixels: int,
-        width: int,
-        depth: int,
-        num_heads: int,
+        patch_pixels: Count,
+        width: Count,
+        depth: Count,
+        num_heads: Count,
         mlp_ratio: float,
         attention: str,
         pretrained: str | None,

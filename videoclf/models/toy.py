@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
+from videoclf.value_types import Count
 
 
 class ToyFusion(nn.Module):
@@ -49,7 +50,7 @@ class ToyFusion(nn.Module):
         *,
         num_classes: int,
         num_frames: int,
-        widths: Sequence[int],
+        widths: Sequence[Count],
         temporal_kernels: Sequence[int],
         temporal_paddings: Sequence[int],
         temporal_pool: int,

@@ -23,6 +23,7 @@ from videoclf.models.blocks.backbone_2d import create_backbone
 from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.inflation import inflate, inflate_weights
 from videoclf.models.two_stream import average_of_streams
+from videoclf.value_types import Count
 
 
 class InflatedFlow(nn.Module):
@@ -54,7 +55,7 @@ class InflatedFlow(nn.Module):
         pretrained: bool,
         initialization: str,
         temporal_kernels: Mapping[str, int],
-        temporal_strides: Mapping[str, int],
+        temporal_strides: Mapping[str, Count],
         time_padding: str,
         dropout: float,
     ) -> None:
@@ -131,7 +132,7 @@ class TwoStreamInflated(nn.Module):
         pretrained: bool,
         initialization: str,
         temporal_kernels: Mapping[str, int],
-        temporal_strides: Mapping[str, int],
+        temporal_strides: Mapping[str, Count],
         time_padding: str,
         dropout: float,
     ) -> None:

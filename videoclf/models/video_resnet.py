@@ -27,6 +27,7 @@ from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.initialization import initialize_for_relu
 from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.torchvision_weights import KeyMap, load_renamed, published_weights
+from videoclf.value_types import Count
 
 STEM_MIDDLE = 45  # M of the factored 7 x 7 stem, which does not follow the formula
 
@@ -172,8 +173,8 @@ class VideoResNet(nn.Module):
         num_classes: int,
         num_frames: int,
         conv: str,
-        widths: Sequence[int],
-        blocks: Sequence[int],
+        widths: Sequence[Count],
+        blocks: Sequence[Count],
         zero_init_last_norm: bool,
         dropout: float,
         checkpoint_activations: bool,

@@ -27,6 +27,7 @@ from videoclf.models.blocks.clip_shape import check_clip, check_num_frames
 from videoclf.models.blocks.positions import resize_in_space, resize_in_time
 from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.transformer import SelfAttention, TransformerBlock, drop_path_rates
+from videoclf.value_types import Count
 
 
 class QueryValueAttention(SelfAttention):
@@ -269,11 +270,11 @@ class VideoMAE(nn.Module):
         num_classes: int,
         num_frames: int,
         image_size: int,
-        patch_pixels: int,
-        tubelet_frames: int,
-        width: int,
-        depth: int,
-        num_heads: int,
+        patch_pixels: Count,
+        tubelet_frames: Count,
+        width: Count,
+        depth: Count,
+        num_heads: Count,
         mlp_ratio: float,
         drop_path: float,
         positions: str,

@@ -42,6 +42,7 @@ from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.torchvision_weights import KeyMap
 from videoclf.models.blocks.transformer import SelfAttention, TransformerBlock, drop_path_rates
 from videoclf.models.blocks.transformers_weights import under_our_names
+from videoclf.value_types import Count
 
 INITIALIZATIONS = ("centre", "repeat")
 FACTORISATIONS = ("joint", "factorised_encoder", "factorised_attention", "factorised_heads")
@@ -185,12 +186,12 @@ class ViViT(nn.Module):
         num_classes: int,
         num_frames: int,
         image_size: int,
-        patch_pixels: int,
-        tubelet_frames: int,
-        width: int,
-        depth: int,
+        patch_pixels: Count,
+        tubelet_frames: Count,
+        width: Count,
+        depth: Count,
         temporal_depth: int,
-        num_heads: int,
+        num_heads: Count,
         mlp_ratio: float,
         factorisation: str,
         initialization: str,

@@ -30,6 +30,7 @@ from videoclf.models.blocks.image_transformer import check_patches, initialize
 from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.rotary_positions import axis_channels, grid_rotation, rotate
 from videoclf.models.blocks.transformer import SelfAttention, TransformerBlock, drop_path_rates
+from videoclf.value_types import Count
 
 #: Width inside the pooler's MLPs, in D, whatever the encoder's.
 POOLER_MLP_RATIO = 4.0
@@ -213,11 +214,11 @@ class VJEPA2(nn.Module):
         num_classes: int,
         num_frames: int,
         image_size: int,
-        patch_pixels: int,
-        tubelet_frames: int,
-        width: int,
-        depth: int,
-        num_heads: int,
+        patch_pixels: Count,
+        tubelet_frames: Count,
+        width: Count,
+        depth: Count,
+        num_heads: Count,
         mlp_ratio: float,
         pooler_depth: int,
         pooler_heads: int,

@@ -26,6 +26,7 @@ from videoclf.models.blocks.clip_shape import check_clip
 from videoclf.models.blocks.initialization import initialize_for_relu
 from videoclf.models.blocks.recomputation import run_block
 from videoclf.models.blocks.window_pool import WindowPool
+from videoclf.value_types import Count
 
 
 class X3D(nn.Module):
@@ -55,13 +56,13 @@ class X3D(nn.Module):
         self,
         *,
         num_classes: int,
-        stem_width: int,
+        stem_width: Count,
         stem_temporal_kernel: int,
-        widths: Sequence[int],
-        depths: Sequence[int],
+        widths: Sequence[Count],
+        depths: Sequence[Count],
         expansion: float,
         squeeze_ratio: float,
-        head_width: int,
+        head_width: Count,
         zero_init_last_norm: bool,
         dropout: float,
         window_pixels: int | None,

@@ -174,6 +174,20 @@ class VideoClassification(VideoTask):
 
     # evaluation -----------------------------------------------------------------------------
 
+    def measured(self) -> list[str]:
+        """Return what a validation logs: what is measured of a guess at the first video."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        rows, labels = (torch.from_numpy(each[:1]) for each in self.listed(datamodule, "val"))
+        guess = Scores(
+            rows=rows,
+            labels=labels,
+            probabilities=torch.full((len(rows), self.num_classes), 1 / self.num_classes),
+            available=torch.ones(len(rows), dtype=torch.bool),
+            unreadable=(),
+        )
+        metrics = self.video_metrics(guess, datamodule.views["val"].name)
+        return [f"val/{name}" for name in ("video_loss", *metrics)]
+
     def on_validation_epoch_start(self) -> None:
         """Begin with no video waiting."""
         self._begin(contiguous=False)

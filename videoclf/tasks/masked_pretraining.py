@@ -149,6 +149,10 @@ class MaskedPretraining(VideoTask):
 
     # evaluation -----------------------------------------------------------------------------
 
+    def measured(self) -> list[str]:
+        """Return what a validation logs."""
+        return ["val/loss"]
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Measure one batch of validation videos."""
         self._measure(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -58,6 +59,13 @@ class VideoTask(pl.LightningModule, abc.ABC):
         Raises:
             DataError: more videos are unreadable than allowed.
         """
+
+    def measured(self) -> Collection[str] | None:
+        """Return what a validation logs, such as `val/loss`; None where a task cannot tell before.
+
+        Asked when the training begins, so that a misspelt `checkpoint.monitor` is refused at once.
+        """
+        return None
 
     def check_inference(self, inference: Inference) -> None:
         """Refuse options of an evaluation that this task cannot follow.
