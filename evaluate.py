@@ -33,12 +33,12 @@ from videoclf.config import (
     own_settings,
     plain,
     prepare,
-    run_entry_point,
     spelled_out,
     task_overrides,
     values_by_key,
     write_config,
 )
+from videoclf.config_errors import run_entry_point
 from videoclf.config_from_checkpoint import align_classes, offer_checkpoint_options, refuse_ensemble
 from videoclf.config_from_weights import align_to_weights, keys_of, offer_weights_settings
 from videoclf.errors import ConfigError

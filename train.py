@@ -29,10 +29,10 @@ from videoclf.config import (
     own_settings,
     plain,
     prepare,
-    run_entry_point,
     spelled_out,
     write_config,
 )
+from videoclf.config_errors import run_entry_point
 from videoclf.config_from_weights import offer_weights_settings, with_source_classes
 from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place

@@ -10,7 +10,7 @@ import evaluate as evaluate_script
 import train as train_script
 from tests.barcode import write_barcodes
 from tests.conftest import TINY, TINY_MODEL, run_script, train_tiny
-from videoclf.config import run_entry_point
+from videoclf.config_errors import run_entry_point
 
 
 def in_process(script, *arguments, monkeypatch, capfd):
@@ -231,11 +231,12 @@ def test_views_that_the_files_or_the_network_do_not_allow(
     assert (code, sentence in said) == (2, True), said
 
 
-def test_an_option_that_lightning_refuses_and_a_metric_that_does_not_exist(tmp_path):
+def test_a_metric_that_does_not_exist_is_refused_before_the_first_step(tmp_path):
     finished = train_tiny(tmp_path / "run", "checkpoint.monitor=val/video_top7_1x1")
     said = finished.stderr.strip().splitlines()[-1]
     assert finished.returncode == 2, finished.stderr
-    assert "val/video_top7_1x1" in said
+    assert "val/video_top7_1x1 is not measured; did you mean 'val/video_top5_1x1'?" in said
+    assert "epoch 1/1" not in finished.stderr
 
 
 def test_data_without_validation_videos(train, videos, tmp_path):

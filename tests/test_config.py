@@ -3,14 +3,17 @@
 import inspect
 
 import pytest
+import tomllib
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from tests.models.contract import configured
 from videoclf.build import build, find_target
-from videoclf.config import CONF, explain, spelled_out, valid_keys
+from videoclf.config import CONF, spelled_out
+from videoclf.config_errors import explain, valid_keys
 from videoclf.config_from_checkpoint import offer_checkpoint_options
 from videoclf.models.blocks.non_local import NonLocalBlock
 
@@ -108,10 +111,43 @@ def test_directional_data_reach_the_transform():
         ("model=slow_fuson", "model=slow_fuson: conf/model has no such option; did you mean"),
         ("data=ucf1O1", "data=ucf1O1: conf/data has no such option; did you mean 'ucf101'?"),
         ("a b=[", "cannot parse 'a b=['"),
+        ("logger=null", "logger=null: a run needs one; valid names: csv, tensorboard, wandb"),
+        ("model=5", "model=5: conf/model has no such option"),
+        (
+            "task={api_key: hunter2}",
+            "task= takes the name of an option; set its keys one by one: task.<key>=...",
+        ),
+        (
+            "model.drop_path=0.1",
+            "there is no config key 'model.drop_path' with this model; it is one of model=mvit",
+        ),
+        (
+            "head.feature_cache=a.sqlite",
+            "'head.feature_cache' with this head; it is one of head=attentive, linear",
+        ),
     ],
 )
 def test_a_wrong_override_names_the_nearest(override, sentence):
     assert sentence in explain(ValueError("whatever"), [override], "train")
+
+
+@pytest.mark.parametrize(
+    ("option", "group", "extra"),
+    [
+        ("optuna", "sweeper", "optuna"),
+        ("joblib", "launcher", "joblib"),
+        ("submitit_slurm", "launcher", "slurm"),
+    ],
+)
+def test_a_plugin_that_is_not_installed_is_named_with_its_extra(option, group, extra):
+    said = explain(
+        HydraException(f"In 'hydra/config': Could not find 'hydra/{group}/{option}'\n\nAvailable"),
+        ["sweep=some"],
+        "train",
+    )
+    assert said == f"{option}, a plugin of Hydra's, is not installed; pip install -e '.[{extra}]'"
+    read = tomllib.loads((CONF.parent / "pyproject.toml").read_text())
+    assert extra in read["project"]["optional-dependencies"]
 
 
 def test_keys_of_the_chosen_option_are_valid():
@@ -174,3 +210,13 @@ def test_presets_of_the_literature(preset, name, script):
 )
 def test_folders_and_names_are_text_whatever_they_look_like(typed, read):
     assert spelled_out([typed]) == [read]
+
+
+def test_a_sweep_may_be_asked_for_anywhere_on_the_line():
+    assert spelled_out(["train.py", "a=1", "-m", "seed=1,2"]) == [
+        "train.py",
+        "-m",
+        "a=1",
+        "seed=1,2",
+    ]
+    assert spelled_out(["train.py", "a=1"]) == ["train.py", "a=1"]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tests.conftest import train_tiny
-from tests.resuming import fit, start_folder
+from tests.resuming import fit, rows_of, start_folder
 from videoclf.checkpoints import load
 from videoclf.data.batch_sampler import TrainBatches
 from videoclf.errors import ConfigError
@@ -133,6 +133,7 @@ def test_accumulated_passes_train_as_one_large_batch(trained_run, tmp_path):
         data__batch_size=2,
         data__global_batch_size=8,
         trainer__accumulate_grad_batches=4,
+        trainer__log_every_n_steps=50,
     )
     weights = []
     for folder in (whole, parts):
@@ -141,6 +142,8 @@ def test_accumulated_passes_train_as_one_large_batch(trained_run, tmp_path):
     assert weights[0].keys() == weights[1].keys()
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], atol=1e-5, rtol=1e-4, msg=name)
+    logged = [row[0] for row in rows_of(parts)[1:] if row[2]]  # rows with a training loss
+    assert logged == ["0", "1"]  # of an epoch of four steps, the last
 
 
 def test_a_run_goes_on_with_other_passes(trained_run, tmp_path):

@@ -165,6 +165,23 @@ def test_a_signal_ends_all_ranks(long_run, tmp_path, number, code):
     assert not alive(str(tmp_path / "run"))
 
 
+@pytest.mark.parametrize("importing", ["train.py", "a rank"])
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback(tmp_path, importing):
+    command = [sys.executable, str(PROJECT / "train.py"), *TINY, *TINY_MODEL]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while importing == "a rank" and not children(process.pid):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode in (130, -signal.SIGINT)  # a shell says 130 for both
+    assert "Traceback" not in said
+    assert not alive(str(tmp_path))
+
+
 def test_a_killed_rank_ends_the_run_and_nobody_is_left(long_run, tmp_path):
     os.kill(children(long_run.pid)[-1], signal.SIGKILL)
     assert long_run.wait(timeout=60) == 7

@@ -202,6 +202,14 @@ def test_a_run_has_fewer_steps_in_as_many_epochs(trained):
     assert "in place of 96; clips of 1x16x16, 1x24x24" in describe(planned)
 
 
+def test_each_epoch_is_logged_also_where_it_has_few_steps(trained_run, tmp_path):
+    asked = changes(trainer__log_every_n_steps=50)
+    folder = start_folder(trained_run, tmp_path / "run", **asked)
+    assert not fit(folder, num_workers=0)
+    logged = [row[0] for row in rows_of(folder)[1:] if row[2]]
+    assert set(logged) == {"0", "1", "2"}
+
+
 @pytest.mark.parametrize("place", [(0, 1), (1, 0), (2, 5)])
 def test_a_stopped_run_ends_as_one_never_stopped(trained_run, trained, tmp_path, place):
     folder = start_folder(trained_run, tmp_path / "run", **changes())

@@ -219,9 +219,9 @@ def _trainer(
     ]
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    videos_a_step = config["data"]["batch_size"] * ranks
-    steps = len(datamodule.rows("train")) // videos_a_step if training else 1
-    changes = {"log_every_n_steps": max(1, min(steps, config["trainer"]["log_every_n_steps"]))}
+    changes = (
+        {"log_every_n_steps": _logging_interval(config, datamodule, ranks)} if training else {}
+    )
     if training and config.get("dry_run"):
         changes |= DRY_RUN
     trainer: pl.Trainer = _make(
@@ -248,6 +248,17 @@ def _trainer(
         **changes,
     )
     return trainer
+
+
+def _logging_interval(config: Mapping[str, Any], datamodule: VideoDataModule, ranks: int) -> int:
+    """Return every how many steps a training is logged: at least once in each epoch."""
+    trainer = config["trainer"]
+    batches, limit = datamodule.fewest_batches(ranks), trainer.get("limit_train_batches")
+    if limit is not None:
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps: int = batches // trainer["accumulate_grad_batches"]
+    asked: int = trainer["log_every_n_steps"]
+    return max(1, min(steps, asked))
 
 
 def _profiler(config: Mapping[str, Any], folder: Path) -> SimpleProfiler | None:

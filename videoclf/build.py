@@ -39,6 +39,8 @@ OWN_MODULES = (
 THIRD_PARTY = frozenset(
     {"pytorch_lightning.Trainer", "pytorch_lightning.loggers.TensorBoardLogger"}
 )
+#: So many valid names are listed in an error.
+NUM_NAMED = 20
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 
@@ -152,7 +154,8 @@ def nearest(wrong: str, valid: Iterable[str]) -> str:
     close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; valid names: {', '.join(sorted(names)[:20])}" if names else ""
+    more = ", ..." if len(names) > NUM_NAMED else ""
+    return f"; valid names: {', '.join(sorted(names)[:NUM_NAMED])}{more}" if names else ""
 
 
 def _build_inside(value: Any, *, name: str, trusted_packages: Iterable[str]) -> Any:

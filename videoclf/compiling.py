@@ -7,6 +7,9 @@ again; what it brings depends on model and device.
 
 from __future__ import annotations
 
+import logging
+
+import torch
 from torch import nn
 
 from videoclf.errors import ConfigError
@@ -29,4 +32,6 @@ def compile_model(model: nn.Module, mode: bool | str) -> None:
     name = "default" if mode is True else mode
     if name not in MODES:
         raise ConfigError(f"compile={mode} must be false, true or one of {', '.join(MODES)}")
+    if not torch.cuda.is_available():  # it warns of a CUDA toolkit that has no GPU
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     model.compile(mode=name)

@@ -1,4 +1,4 @@
-"""From overrides to a plain, checked config: the only library module that knows Hydra.
+"""From overrides to a plain, checked config: the part of the library that knows Hydra.
 
 The composing process imports no torch. It validates the data settings, builds the manifest,
 writes the number and names of the classes into the config, resolves everything once and writes
@@ -10,33 +10,26 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from videoclf.build import build, nearest
 from videoclf.cache import atomic_write
 from videoclf.data.source import VideoData
-from videoclf.errors import ConfigError, VideoclfError, end_with
-from videoclf.log import show_log
+from videoclf.errors import ConfigError
 from videoclf.outer_launcher import Place, on_several_machines
-from videoclf.reports.redaction import redact, redact_command, redact_text
+from videoclf.reports.redaction import redact, redact_command
 from videoclf.trials import few_videos
 from videoclf.types import SUBSETS
-from videoclf.value_types import show
 
 CONF = next(
     folder
@@ -53,110 +46,19 @@ _PATHS = (
 )
 
 
-def run_entry_point(task: Callable[[], Any], config_name: str | None = None) -> int:
-    """Run a Hydra main function and turn whatever it raises into an exit code and a sentence.
-
-    `VIDEOCLF_TRACEBACK=1` in the environment shows the traceback too.
-
-    Args:
-        task: the function.
-        config_name: of the config it composes, whose keys are the valid ones; None is the script's.
-    """
-    name = config_name or Path(sys.argv[0]).stem
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    show_log()
-    try:
-        with redirect_stderr(_Discreet(sys.stderr)):
-            task()
-    except VideoclfError as error:
-        return end_with(str(error), error.exit_code)
-    except (HydraException, OmegaConfBaseException) as error:
-        return end_with(explain(error, sys.argv[1:], name), ConfigError.exit_code)
-    except ValueError as error:
-        if "Config group override" not in str(error):  # Hydra's, for an option that is no name
-            raise
-        return end_with(explain(error, sys.argv[1:], name), ConfigError.exit_code)
-    except KeyboardInterrupt:
-        return end_with("interrupted before the run had started", 130)
-    return 0
-
-
-class _Discreet:
-    """A stream without secrets, and without Hydra's list of the overrides of a failed job."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write what may be shown."""
-        if text.startswith("Error executing job with overrides"):
-            return len(text)
-        return self._stream.write(redact_text(text))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str:
-    """Say which override is wrong and what the nearest valid key or option is."""
-    overrides = [text for text in arguments if text[:1] != "-" and ("=" in text or text[0] == "~")]
-    for text in overrides:
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException:
-            shown = redact_command(text)
-            return f"cannot parse {shown!r}; write key=value, and quote lists: 'key=[1,2]'"
-        key = override.key_or_group.lstrip("+~")
-        group = CONF / key
-        if group.is_dir():
-            options = sorted(path.stem for path in group.glob("*.yaml") if path.stem[0] != "_")
-            choice = override.value()
-            options += ["checkpoint"] if config_name == "evaluate" else []
-            if choice is None and options:
-                return f"{key}=null: a run needs one; valid names: {', '.join(options)}"
-            if isinstance(choice, (str, int, float)) and str(choice) not in options:
-                near = nearest(str(choice), options)
-                return f"{key}={show(choice)}: conf/{key} has no such option{near}"
-        elif not override.is_add():
-            keys = valid_keys(config_name, overrides)
-            if key not in keys:
-                return f"there is no config key {key!r}" + nearest(key, keys)
-    return " ".join(str(error).split())
-
-
 def spelled_out(arguments: Sequence[str]) -> list[str]:
     """Return arguments as Hydra has to read them.
 
     `model.weights=` is short for the key `weights`: a model's YAML holds the arguments of its
     class, and no class knows where weights come from. A folder or a name may look like a number,
-    as in `run_dir=$SLURM_JOB_ID`, and is text all the same.
+    as in `run_dir=$SLURM_JOB_ID`, and is text all the same. Python's parser of arguments takes no
+    overrides on both sides of `-m`.
     """
     own = [re.sub(r"^(\+{0,2})model\.weights(_\w+)?=", r"\1weights\2=", a) for a in arguments]
-    return [re.sub(r"^(run_dir|resume|name)=([\d.][\w.+-]*)$", r"\1='\2'", a) for a in own]
-
-
-def valid_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
-    """List all keys of the config that the valid group choices among the overrides give."""
-    choices = []
-    for text in overrides:
-        key, _, value = text.partition("=")
-        if (CONF / key / f"{value}.yaml").is_file():
-            choices.append(text)
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        try:
-            config = compose(config_name=config_name, overrides=choices)
-        except HydraException:
-            config = compose(config_name=config_name)
-    groups = [str(path.relative_to(CONF)) for path in CONF.rglob("*") if path.is_dir()]
-    return [*_flatten(OmegaConf.to_container(config, resolve=False)), *groups]
-
-
-def _flatten(node: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield f"{prefix}{key}"
-            yield from _flatten(value, f"{prefix}{key}.")
+    own = [re.sub(r"^(run_dir|resume|name)=([\d.][\w.+-]*)$", r"\1='\2'", a) for a in own]
+    flags = [each for each in own if each in ("-m", "--multirun")]
+    others = [each for each in own if each not in flags]
+    return [*others[:1], *flags, *others[1:]]
 
 
 def plain(node: DictConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import train as train_script
 from tests.conftest import run_script
 from tests.resuming import assert_same_end, fit, start_folder
-from videoclf.config import run_entry_point
+from videoclf.config_errors import run_entry_point
 from videoclf.generated.encode import write_video
 from videoclf.optimizers import AdamW
 from videoclf.reports.metrics_csv import read_metrics
@@ -117,6 +117,13 @@ def batch():
 def test_the_loss_is_the_binary_cross_entropy_of_each_class():
     made, given = task(), batch()
     targets = torch.tensor([[1.0, 0, 1], [1, 0, 1], [0, 1, 0], [0, 1, 0]])
+    expected = F.binary_cross_entropy_with_logits(made.model(**given.inputs), targets)
+    torch.testing.assert_close(made.training_step(given, 0), expected)
+
+
+def test_smoothed_targets_lie_nearer_to_a_half():
+    made, given = task(label_smoothing=0.2), batch()
+    targets = torch.tensor([[0.9, 0.1, 0.9]] * 2 + [[0.1, 0.9, 0.1]] * 2)
     expected = F.binary_cross_entropy_with_logits(made.model(**given.inputs), targets)
     torch.testing.assert_close(made.training_step(given, 0), expected)
 

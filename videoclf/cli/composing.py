@@ -30,7 +30,8 @@ def compose_train(overrides: Sequence[str], **settings: Any) -> DictConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from videoclf.config import CONF, explain, loader_workers
+    from videoclf.config import CONF, loader_workers
+    from videoclf.config_errors import explain
 
     GlobalHydra.instance().clear()
     try:
@@ -57,7 +58,8 @@ def compose_evaluate(words: Sequence[str]) -> DictConfig:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from videoclf.config import CONF, explain, loader_workers
+    from videoclf.config import CONF, loader_workers
+    from videoclf.config_errors import explain
     from videoclf.config_from_checkpoint import offer_checkpoint_options
 
     overrides = offer_checkpoint_options(list(words))

@@ -189,14 +189,32 @@ class VideoDataModule(pl.LightningDataModule):
     @property
     def plan(self) -> MultigridPlan | None:
         """The shape of each step of the training, where it changes."""
+        return self._plan(self._world)
+
+    def _plan(self, world: int) -> MultigridPlan | None:
         if self.multigrid is None:
             return None
         return MultigridPlan(
             self.multigrid,
             whole=self.clip_shape,
-            units=len(self.rows("train")) // (self.batch_size * self._world * self.passes),
+            units=self._whole_steps(world),
             epochs=self.max_epochs,
         )
+
+    def _whole_steps(self, world: int) -> int:
+        """Return the steps of an epoch, if all are alike."""
+        return len(self.rows("train")) // (self.batch_size * world * self.passes)
+
+    def fewest_batches(self, world: int) -> int:
+        """Return how many batches a rank reads in an epoch, in the shortest if they differ.
+
+        Args:
+            world: number of ranks.
+        """
+        plan = self._plan(world)
+        if plan is None:
+            return self._whole_steps(world) * self.passes
+        return min(len(plan.steps(epoch)) for epoch in range(plan.epochs)) * self.passes
 
     def rows(self, subset: str) -> np.ndarray:
         """Return the manifest's rows of a subset, int64.

@@ -177,7 +177,9 @@ class VideoClassification(VideoTask):
     def measured(self) -> list[str]:
         """Return what a validation logs: what is measured of a guess at the first video."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        rows, labels = (torch.from_numpy(each[:1]) for each in self.listed(datamodule, "val"))
+        rows, labels = (
+            torch.from_numpy(each[:1].copy()) for each in self.listed(datamodule, "val")
+        )
         guess = Scores(
             rows=rows,
             labels=labels,

@@ -43,6 +43,7 @@ class MultiLabelClassification(VideoClassification):
         model: clips by modality -> logits (B, K), or (B, S, K) where it speaks S times a clip.
         optimizer: factory of optimiser and schedule.
         num_classes: K.
+        label_smoothing: s; a target t is learnt as t (1 - s) + s / 2.
         max_unreadable: unreadable training videos of this rank that are left out.
         loss: `binary_cross_entropy`, or `focal`, which counts what is known already less.
         focal_gamma: how much less.
@@ -59,12 +60,13 @@ class MultiLabelClassification(VideoClassification):
         max_unreadable: int,
         loss: str,
         focal_gamma: float,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(
             model=model,
             optimizer=optimizer,
             num_classes=num_classes,
-            label_smoothing=0.0,
+            label_smoothing=label_smoothing,
             max_unreadable=max_unreadable,
             loss=loss,
             focal_gamma=focal_gamma,
@@ -85,7 +87,8 @@ class MultiLabelClassification(VideoClassification):
 
     def loss_of(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of logits (N, K)."""
-        return sigmoid_focal(logits, targets, gamma=self.gamma)
+        smooth = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return sigmoid_focal(logits, smooth, gamma=self.gamma)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Return probabilities of logits (..., K)."""

@@ -174,6 +174,6 @@ def unreadable_error(unreadable: tuple[Unreadable, ...], allowed: int) -> DataEr
     named = "; ".join(f"{record.path}: {record.reason}" for record in unreadable[:5])
     more = f"; and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
     return DataError(
-        f"{len(unreadable)} unreadable video(s), {allowed} allowed: {named}{more}; mend or remove "
-        f"them, or leave out up to N with data.max_unreadable=N"
+        f"{len(unreadable)} unreadable video(s), {allowed} allowed: {named}{more}; mend them, or "
+        "leave out up to N with data.max_unreadable=N"
     )
