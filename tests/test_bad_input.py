@@ -59,6 +59,7 @@ def own_videos(videos, tmp_path):
     ("arguments", "code", "sentence"),
     [
         (["sead=1"], 2, "there is no config key 'sead'; did you mean 'seed'?"),
+        (["sed"], 2, "cannot parse 'sed'; write key=value"),
         (["model=slow_fuson"], 2, "did you mean 'slow_fusion'?"),
         (["data.batch_size=0"], 2, "data.batch_size=0 must be at least 1"),
         (["data.reader=decrod"], 2, "did you mean 'decord'?"),

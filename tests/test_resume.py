@@ -57,7 +57,7 @@ def damage(path):
     [
         (["seed=1"], "seed cannot be set beside resume"),
         (["model=late_fusion_pool"], "model cannot be set beside resume"),
-        (["trainer.max_epochs=9"], "trainer.max_epochs cannot be set beside resume"),
+        (["trainer.max_epochs=9"], "a run goes on with its own settings; leave it out, or start"),
         (["data.batch_size=2"], "data.batch_size cannot be set beside resume"),
         (["data.num_workers=-1"], "data.num_workers=-1 must be at least 0"),
         (["trainer.devices=3", "trainer.accelerator=cpu"], "which 3 ranks cannot share evenly"),

@@ -145,7 +145,11 @@ def test_parts_of_another_evaluation_are_refused_by_name(
 
 @pytest.mark.parametrize(
     ("argument", "says"),
-    [("views.num_clips=3", "views.num_clips cannot be set beside resume"), ("-m", "as settings")],
+    [
+        ("views.num_clips=3", "views.num_clips cannot be set beside resume"),
+        ("data.num_worker=1", "its own settings (did you mean 'data.num_workers'?); leave it out"),
+        ("-m", "as settings"),
+    ],
 )
 def test_what_would_change_the_result_is_refused(go_on, killed, argument, says):
     code, said = go_on(f"resume={killed}", argument)

@@ -94,7 +94,9 @@ def explain(error: Exception, arguments: Sequence[str], config_name: str) -> str
             f"{plugin[1]}, a plugin of Hydra's, is not installed; "
             f"pip install -e '.[{EXTRAS[plugin[1]]}]'"
         )
-    overrides = [text for text in arguments if text[:1] != "-" and ("=" in text or text[0] == "~")]
+    bare = "missing EQUAL" in str(error)  # else a word without may be the value of a flag
+    typed = [text for text in arguments if text[:1] != "-"]
+    overrides = [text for text in typed if bare or "=" in text or text[0] == "~"]
     for text in overrides:
         try:
             override = OverridesParser.create().parse_override(text)

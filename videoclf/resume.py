@@ -7,6 +7,7 @@ begins, so that only settings which do not change it may be given again.
 
 from __future__ import annotations
 
+import difflib
 import shutil
 import struct
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 import yaml
 
 from videoclf import checkpoint_file, launch
-from videoclf.build import build, nearest
+from videoclf.build import build
 from videoclf.cache import atomic_write
 from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
@@ -179,9 +180,11 @@ def check_changes(
             )
     for key in changes:
         if key not in (*changeable, *hidden):
+            near = difflib.get_close_matches(key, changeable, n=1, cutoff=0.85)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
             raise ConfigError(
-                f"{key} cannot be set beside resume: a run goes on with its own settings"
-                f"{nearest(key, changeable)}; leave it out, or start a new run"
+                f"{key} cannot be set beside resume: a run goes on with its own settings{meant}; "
+                "leave it out, or start a new run"
             )
 
 

@@ -85,6 +85,14 @@ def test_train_and_val_share_a_chart():
     assert "2 epochs" in curves.main[1]
 
 
+def test_curves_of_a_validation_with_unreadable_videos_are_told_apart():
+    points = [(1, 0.25), (2, 0.5)]
+    names = ("video_top1_1x1", "video_top1_1x1_listed", "video_top1_1x1_available")
+    (chart,) = learning_curves({f"val/{name}": points for name in names}).main
+    assert chart.count("<li ") == 2  # the listed ones are the plain ones
+    assert "val videos 1\u00d71, readable ones" in chart
+
+
 def test_no_metrics_no_charts():
     curves = learning_curves({})
     assert curves.main == curves.more == ()

@@ -38,7 +38,8 @@ def learning_curves(
     groups: dict[str, list[tuple[str, MetricName]]] = {}
     for name, points in metrics.items():
         parts = parse_metric(name)
-        if name not in _NOT_CURVES and parts.subset != "test" and points:
+        known = parts.over == "listed" or parts.subset == "test"  # the one has its plain name too
+        if name not in _NOT_CURVES and not known and points:
             groups.setdefault(_group(name, parts), []).append((name, parts))
     epochs = [int(value) for _, value in metrics.get("epoch", ())]
     x_label = f"steps, {plural(max(epochs) + 1, 'epoch')}" if epochs else "steps"
@@ -90,7 +91,8 @@ def _label(parts: MetricName, alone: bool) -> str:
         return "" if alone else f"{parts.subset} {parts.title}".strip()
     level = f" {parts.level}s" if parts.level else ""
     views = f" {parts.views[0]}{TIMES}{parts.views[1]}" if parts.views else ""
-    return f"{parts.subset}{level}{views}"
+    over = ", readable ones" if parts.over == "available" else ""
+    return f"{parts.subset}{level}{views}{over}"
 
 
 def _note(parts: MetricName, points: Sequence[tuple[float, float]]) -> str:
