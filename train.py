@@ -36,7 +36,7 @@ from videoclf.config_errors import run_entry_point
 from videoclf.config_from_weights import offer_weights_settings, with_source_classes
 from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
-from videoclf.resume import resume
+from videoclf.resume import restart, resume
 from videoclf.run_folder import claimed, run_folder
 from videoclf.run_settings import check_run_settings
 from videoclf.secrets import find_secrets
@@ -51,6 +51,8 @@ def train(config: DictConfig) -> float | None:
     """
     began = time.time()
     place = find_place()
+    if place is not None and restart(config.run_dir, changes_beside("run_dir"), place, began=began):
+        return None
     if config.resume is not None:
         resume(Path(config.resume), changes_beside("resume"), began=began, place=place)
         return None

@@ -5,12 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tests.conftest import PROJECT, TINY, TINY_MODEL
 from videoclf.errors import ConfigError
 from videoclf.outer_launcher import Place, find_place
+from videoclf.resume import restart
 
 SLURM = {
     "SLURM_JOB_ID": "123456",
@@ -110,6 +112,47 @@ def test_torchrun_makes_one_run_of_two_ranks(tmp_path):
     assert results["counts"] == {"expected": 16, "evaluated": 16, "missing": 0}
     assert results["environment"]["device"] == "2 x cpu"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machines", [1, 2])
+def test_torchruns_restart_goes_on_with_the_run(tmp_path, machines):
+    """A rank is killed; torchrun repeats the command, `run_dir` and all.
+
+    On the machine of the other rank, here another torchrun, it counts no restart.
+    """
+    alive = tmp_path / "alive"
+    alive.touch()
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--max-restarts=1"]
+    torchrun += [f"--nnodes={machines}", f"--nproc-per-node={2 // machines}"]
+    torchrun += ["--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{free_port()}", "--rdzv-id=a"]
+    command = [
+        *torchrun,
+        *words(tmp_path / "run", "trainer.max_epochs=3", "checkpoint.every_n_steps=1"),
+        "task._target_=tests.recording.KilledClassification",
+        "trusted_packages=[tests]",
+        "+task.step=6",
+        f"+task.alive={alive}",
+    ]
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(command, cwd=PROJECT, env=variables, stderr=subprocess.PIPE, text=True)
+        for _ in range(machines)
+    ]
+    said = [process.communicate(timeout=280)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * machines, said
+    assert not alive.exists()
+    assert "".join(said).count(f"going on with {tmp_path / 'run'} from") == 1
+    assert (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_restart_that_would_not_find_its_run_is_refused_at_once():
+    place = Place(launcher="torchrun", rank=0, world=2, local_world=2, environment={})
+    assert not restart(None, {}, place, began=0.0)
+    with pytest.raises(ConfigError, match="--max-restarts=3 goes on only with a run whose folder"):
+        restart(None, {}, replace(place, max_restarts=3), began=0.0)
+    assert not restart(None, {"resume": "run"}, replace(place, max_restarts=3), began=0.0)
+    assert not restart("run", {}, place, began=0.0)
 
 
 def start_slurm(folder, *changes, port_job):

@@ -13,7 +13,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,7 +24,7 @@ from typing import Any
 
 from videoclf import errors
 from videoclf.errors import ConfigError, DataError, StorageError, VideoclfError, WorkerError
-from videoclf.outer_launcher import Place, find_place
+from videoclf.outer_launcher import Place, find_place, free_port
 from videoclf.secrets import as_variables
 from videoclf.standstill import Standstill
 
@@ -196,7 +195,7 @@ def _variables(folder: Path, ranks: int) -> list[dict[str, str]]:
     """Return torchrun's variables for each of several ranks on this machine."""
     if ranks == 1:
         return [{}]
-    port = str(_free_port())
+    port = str(free_port())
     return [
         {
             "RANK": str(rank),
@@ -227,13 +226,6 @@ def _start_rank(
     command = [sys.executable, "-m", "videoclf.run", *arguments]
     # a process group of its own: Ctrl-C reaches the ranks once, through this process
     return subprocess.Popen(command, env=environment, start_new_session=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _watch(

@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from videoclf.errors import ConfigError, VideoclfError, WorkerError
@@ -35,6 +38,8 @@ class Place:
         world: number of ranks on all machines.
         local_world: on this one.
         environment: torchrun's variables, for the rank.
+        restarts: how often the launcher has started the processes of this machine again.
+        max_restarts: how often it would.
     """
 
     launcher: str
@@ -42,6 +47,16 @@ class Place:
     world: int
     local_world: int
     environment: Mapping[str, str]
+    restarts: int = 0
+    max_restarts: int = 0
+
+    def meeting_at(self, port: str) -> Place:
+        """Return the place of a rank that meets the others at a port of rank 0's own.
+
+        torchrun's store outlives a restart, and with it the addresses of the ranks that have died.
+        """
+        own = {"MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": "False"}
+        return replace(self, environment={**self.environment, **own})
 
     def check_trainer(self, trainer: Mapping[str, Any], *, in_sweep: bool) -> None:
         """Hold a trainer's settings against what the launcher has started.
@@ -79,6 +94,8 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
             world=int(environment["WORLD_SIZE"]),
             local_world=int(environment["LOCAL_WORLD_SIZE"]),
             environment={},
+            restarts=int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")),
+            max_restarts=int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")),
         )
     # SLURM sets most of these for sbatch scripts too; a task of srun's has a step, and a number
     if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_STEP_NODELIST" in environment:
@@ -115,6 +132,14 @@ def _slurm_place(environment: Mapping[str, str]) -> Place:
             "TORCHELASTIC_RUN_ID": job,
         },
     )
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def on_several_machines(place: Place | None) -> bool:
@@ -154,48 +179,88 @@ def agreed(place: Place | None, decide: Callable[[], Mapping[str, str]]) -> dict
 
 
 def _tell(place: Place, text: str | None) -> str:
-    """Hand rank 0's text to all ranks through a store: torchrun's own, or one of our own."""
-    import torch.distributed as dist
+    """Hand rank 0's text to all ranks through a store: torchrun's own, or one of our own.
 
-    variables = {**os.environ, **place.environment}
-    kept_by_agent = variables.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    key = f"videoclf_run_{variables.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    torchrun's outlives a restart of the processes, so that what was said before must not be heard
+    again: each rank asks under a name of this moment, and rank 0 answers all that ask, until each
+    has heard the answer that it gives now.
+    """
     try:
-        store = dist.TCPStore(  # type: ignore[attr-defined]
-            variables["MASTER_ADDR"],
-            # the port itself is for the ranks
-            int(variables["MASTER_PORT"]) + (0 if kept_by_agent else 1),
-            is_master=place.rank == 0 and not kept_by_agent,
-            wait_for_workers=False,
-            timeout=WAIT,
-        )
+        store = _open_store(place)
         if text is not None:
-            store.set(key, text)
-            if not kept_by_agent:
-                _wait_for_all(store, f"{key}_heard", place)  # the store ends with this process
+            _answer_all(store, place, text)
             return text
-        heard = store.get(key).decode()
+        name = uuid.uuid4().hex
+        store.set(f"videoclf_asks_{place.rank}", name)
+        moment, _, heard = store.get(f"videoclf_answer_{name}").decode().partition(" ")
         with suppress(RuntimeError):  # rank 0 has counted this process, and its store is gone
-            store.add(f"{key}_heard", 1)
+            store.add(f"videoclf_heard_{moment}_{place.rank}", 1)
     except RuntimeError as error:  # torch's errors of its stores are such
         raise WorkerError(
             f"rank {place.rank} of {place.world} heard nothing from rank 0 at "
-            f"{variables['MASTER_ADDR']} ({str(error).splitlines()[0]}); see what rank 0 says"
+            f"{_variables(place)['MASTER_ADDR']} ({str(error).splitlines()[0]}); see what rank 0 "
+            "says"
         ) from error
     return str(heard)
 
 
-def _wait_for_all(store: Any, counter: str, place: Place) -> None:
-    """Wait until the other ranks have counted themselves.
+def _variables(place: Place) -> dict[str, str]:
+    return {**os.environ, **place.environment}
+
+
+def _agent_keeps_store(place: Place) -> bool:
+    """Return whether torchrun itself keeps one, at the address where the ranks meet."""
+    return _variables(place).get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def _open_store(place: Place) -> Any:
+    import torch.distributed as dist
+
+    kept_by_agent, variables = _agent_keeps_store(place), _variables(place)
+    return dist.TCPStore(  # type: ignore[attr-defined]
+        variables["MASTER_ADDR"],
+        # the port itself is for the ranks
+        int(variables["MASTER_PORT"]) + (0 if kept_by_agent else 1),
+        is_master=place.rank == 0 and not kept_by_agent,
+        wait_for_workers=False,
+        timeout=WAIT,
+    )
+
+
+def _answer_all(store: Any, place: Place, text: str) -> None:
+    """Answer the other ranks until all have heard it: our own store ends with this process.
 
     An `add` is answered, so it has happened once it returns; a `set` of a process that then ends
     may be lost, and nobody could wait for it.
     """
+    moment = uuid.uuid4().hex
+    waiting, answered = set(range(1, place.world)), set[str]()
     deadline = time.monotonic() + WAIT.total_seconds()
-    while (heard := store.add(counter, 0)) < place.world - 1:
-        if time.monotonic() > deadline:
+    while waiting:
+        for rank in sorted(waiting):
+            if store.check([f"videoclf_heard_{moment}_{rank}"]):
+                waiting.discard(rank)
+            elif store.check([f"videoclf_asks_{rank}"]):
+                name = store.get(f"videoclf_asks_{rank}").decode()
+                if name not in answered:
+                    store.set(f"videoclf_answer_{name}", f"{moment} {text}")
+                    answered.add(name)
+        if waiting and time.monotonic() > deadline:
             raise WorkerError(
-                f"rank 0 was heard by {heard} of the other {place.world - 1} ranks; see what the "
-                "others say"
+                f"rank 0 was heard by {place.world - 1 - len(waiting)} of the other "
+                f"{place.world - 1} ranks; see what the others say"
             )
-        time.sleep(0.05)
+        time.sleep(0.02)
+
+
+def was_started_before(place: Place, folder: Path) -> bool:
+    """Return, on rank 0, whether torchrun has started processes on a run's folder before.
+
+    It counts restarts on the machine of the process that died only, but keeps its store.
+    """
+    if not _agent_keeps_store(place):
+        return place.restarts > 0
+    store, key = _open_store(place), f"videoclf_started_{folder}"
+    before = bool(store.check([key]))
+    store.set(key, "once")
+    return before or place.restarts > 0

@@ -25,7 +25,13 @@ from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
 from videoclf.errors import CheckpointError, ConfigError, DataError
 from videoclf.global_batch import describe_step
-from videoclf.outer_launcher import Place, agreed, on_several_machines
+from videoclf.outer_launcher import (
+    Place,
+    agreed,
+    free_port,
+    on_several_machines,
+    was_started_before,
+)
 from videoclf.reports.redaction import redact
 from videoclf.run_folder import claimed
 from videoclf.run_settings import check_run_settings
@@ -58,7 +64,11 @@ MOVED = ("data.annotations", "data.flow_folder", "data.root")
 
 
 def resume(
-    folder: Path, changes: Mapping[str, Any], *, began: float, place: Place | None = None
+    folder: Path,
+    changes: Mapping[str, Any],
+    *,
+    began: float,
+    place: Place | None = None,
 ) -> None:
     """Continue a run to its end; say so where it has ended already.
 
@@ -88,12 +98,14 @@ def resume(
             return {"checkpoint": "finished"}
         moved = any(key in changes for key in MOVED)
         checkpoint = _write_changes(folder, whole, ranks, place, moved=moved)
-        return {"checkpoint": str(checkpoint or "")}
+        return {"checkpoint": str(checkpoint or ""), "port": str(free_port())}
 
     with claimed(folder, place):
-        checkpoint = agreed(place, prepare_to_go_on)["checkpoint"]
-        if checkpoint != "finished":
-            at = Path(checkpoint) if checkpoint else None
+        told = agreed(place, prepare_to_go_on)
+        if told["checkpoint"] != "finished":
+            at = Path(told["checkpoint"]) if told["checkpoint"] else None
+            if place is not None and place.max_restarts:
+                place = place.meeting_at(told["port"])
             launch.start(
                 folder,
                 "train",
@@ -104,6 +116,42 @@ def resume(
                 secrets=find_secrets(whole),
                 seconds_to_stop=whole.get("seconds_to_stop", 9.0),
             )
+
+
+def restart(run_dir: str | None, typed: Mapping[str, Any], place: Place, *, began: float) -> bool:
+    """Go on with a run whose processes their launcher has started again by the same command.
+
+    Args:
+        run_dir: as the command names it.
+        typed: what else the command sets, by key.
+        place: among the launcher's processes.
+        began: when the user's command began, seconds since the epoch.
+
+    Returns:
+        False where these are the first processes, or no run had begun; the same on all ranks.
+
+    Raises:
+        ConfigError: a restart would not find the run again.
+    """
+    if place.max_restarts and run_dir is None and "resume" not in typed:
+        raise ConfigError(
+            f"torchrun --max-restarts={place.max_restarts} goes on only with a run whose folder "
+            "the command names; set run_dir=..."
+        )
+    if not place.max_restarts or run_dir is None:
+        return False
+    folder = Path(run_dir).absolute()
+
+    def look() -> dict[str, str]:
+        before = was_started_before(place, folder) and (folder / "config.yaml").is_file()
+        return {"goes_on": "yes" if before else ""}
+
+    if not agreed(place, look)["goes_on"]:
+        return False
+    needed = {"trusted_packages", *hidden_keys(read_run(folder))}
+    changes = {key: value for key, value in typed.items() if key in needed}
+    resume(folder, changes, began=began, place=place)
+    return True
 
 
 def _write_changes(
