@@ -1,5 +1,6 @@
 """What all tests share: a cache folder of their own, and one small training run."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -24,6 +25,16 @@ TINY = (
     "views.num_clips=2",
 )
 TINY_MODEL = ("model.widths=[4,8]", "model.temporal_strides=[1,2]")
+
+
+def pytest_collection_finish():
+    """What is imported and collected by now stays; Python looks through it for garbage no more."""
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    """Some extensions complain of what is left at the end."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,6 +85,16 @@ def training(tmp_path_factory):
 def trained_run(training):
     """The folder of one finished training run."""
     return training[0]
+
+
+@pytest.fixture(scope="session")
+def other_run(tmp_path_factory):
+    """The same of another seed."""
+    from tests.forked_runs import train_forked
+
+    folder = tmp_path_factory.mktemp("runs") / "other"
+    train_forked(folder, "seed=1")
+    return folder
 
 
 @pytest.fixture(scope="session")

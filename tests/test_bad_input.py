@@ -10,6 +10,7 @@ import evaluate as evaluate_script
 import train as train_script
 from tests.barcode import write_barcodes
 from tests.conftest import TINY, TINY_MODEL, run_script, train_tiny
+from tests.forked_runs import train_forked
 from videoclf.config_errors import run_entry_point
 
 
@@ -129,7 +130,15 @@ def test_several_labels_of_one_video(train, videos, tmp_path):
     assert (code, "several labels to one video" in said) == (2, True), said
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not a video</html>", os.urandom(4000)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html>not a video</html>",
+        pytest.param(b"", marks=pytest.mark.slow),
+        pytest.param(os.urandom(4000), marks=pytest.mark.slow),
+    ],
+    ids=["html", "empty", "noise"],
+)
 def test_an_unreadable_video_stops_the_run_and_is_named(own_videos, tmp_path, content):
     for name in ("jump", "run"):
         for number in range(8):
@@ -233,11 +242,10 @@ def test_views_that_the_files_or_the_network_do_not_allow(
 
 
 def test_a_metric_that_does_not_exist_is_refused_before_the_first_step(tmp_path):
-    finished = train_tiny(tmp_path / "run", "checkpoint.monitor=val/video_top7_1x1")
-    said = finished.stderr.strip().splitlines()[-1]
-    assert finished.returncode == 2, finished.stderr
-    assert "val/video_top7_1x1 is not measured; did you mean 'val/video_top5_1x1'?" in said
-    assert "epoch 1/1" not in finished.stderr
+    said = train_forked(tmp_path / "run", "checkpoint.monitor=val/video_top7_1x1", code=2)
+    last = said.strip().splitlines()[-1]
+    assert "val/video_top7_1x1 is not measured; did you mean 'val/video_top5_1x1'?" in last
+    assert "epoch 1/1" not in said
 
 
 def test_data_without_validation_videos(train, videos, tmp_path):

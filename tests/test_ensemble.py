@@ -1,9 +1,13 @@
 """evaluate.py with several checkpoints, as a user runs it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tests.conftest import run_script, train_tiny
+import evaluate as evaluate_script
+from tests.conftest import run_script
+from tests.test_bad_input import in_process
 from videoclf.evaluation.ensemble import Ensemble
 from videoclf.evaluation.fuse import Member, fuse
 from videoclf.reports.predictions import read_predictions
@@ -11,11 +15,8 @@ from videoclf.reports.results import Results
 
 
 @pytest.fixture(scope="module")
-def checkpoints(trained_run, tmp_path_factory):
-    other = tmp_path_factory.mktemp("runs") / "other"
-    finished = train_tiny(other, "seed=1")
-    assert finished.returncode == 0, finished.stderr
-    files = [folder / "checkpoints" / "best.ckpt" for folder in (trained_run, other)]
+def checkpoints(trained_run, other_run):
+    files = [folder / "checkpoints" / "best.ckpt" for folder in (trained_run, other_run)]
     return f"checkpoint=[{files[0]},{files[1]}]"
 
 
@@ -34,6 +35,15 @@ def averaged(checkpoints, tmp_path_factory):
     )
     assert finished.returncode == 0, finished.stderr
     return folder
+
+
+@pytest.fixture
+def evaluate_here(monkeypatch, capfd, tmp_path):
+    """Call `evaluate.py` in this process; return its exit code and its last line."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: in_process(
+        evaluate_script, *arguments, monkeypatch=monkeypatch, capfd=capfd
+    )
 
 
 def members_of(folder, subset="test"):
@@ -57,8 +67,12 @@ def test_weighted_average_of_two_checkpoints(averaged):
     )
 
 
-def test_a_cascade_asks_the_second_only_where_the_first_is_unsure(checkpoints, averaged, tmp_path):
-    first, second = members_of(averaged)
+def test_a_cascade_asks_the_second_only_where_the_first_is_unsure(
+    checkpoints, trained_run, other_run, tmp_path
+):
+    first, second = (
+        read_predictions(run / "predictions.parquet") for run in (trained_run, other_run)
+    )
     assert np.abs(first.probabilities - second.probabilities).max() > 1e-3
     confidence = np.sort(first.probabilities.max(1))
     threshold = float((confidence[5] + confidence[6]) / 2)
@@ -156,26 +170,24 @@ def test_a_fitted_fusion_says_what_it_was_fitted_on(checkpoints, tmp_path):
     ("arguments", "code", "sentence"),
     [
         (["ensemble.weights=[1]"], 2, "ensemble.weights has 1 value(s) for 2 members"),
-        (["ensemble.fusion=sum"], 2, "ensemble.fusion='sum' must be one of average"),
+        (["ensemble.fusion=sum"], 2, "ensemble.fusion=sum must be average, vote, cascade,"),
         (["ensemble.weights=fit", "subset=val"], 2, "is the subset that is scored"),
         (["ensemble.weigths=[1,2]"], 2, "did you mean 'ensemble.weights'?"),
     ],
 )
-def test_wrong_settings(checkpoints, tmp_path, arguments, code, sentence):
-    finished = evaluate(checkpoints, tmp_path / "wrong", "data.num_workers=0", *arguments)
-    assert finished.returncode == code
-    assert sentence in finished.stderr.splitlines()[-1]
+def test_wrong_settings(checkpoints, evaluate_here, arguments, code, sentence):
+    got, said = evaluate_here(checkpoints, "data.num_workers=0", *arguments)
+    assert (got, sentence in said) == (code, True), said
 
 
-def test_one_checkpoint_is_no_ensemble(trained_run, tmp_path):
+def test_one_checkpoint_is_no_ensemble(trained_run, evaluate_here):
     one = f"checkpoint={trained_run / 'checkpoints' / 'best.ckpt'}"
-    finished = evaluate(one, tmp_path / "one", "ensemble.weights=[1]")
-    assert finished.returncode == 2
-    assert "is for several checkpoints" in finished.stderr.splitlines()[-1]
+    code, said = evaluate_here(one, "ensemble.weights=[1]")
+    assert (code, "is for several checkpoints" in said) == (2, True), said
 
 
-def test_a_missing_member_is_named(trained_run, tmp_path):
+def test_a_missing_member_is_named_before_another_is_evaluated(trained_run, evaluate_here):
     best = trained_run / "checkpoints" / "best.ckpt"
-    finished = evaluate(f"checkpoint=[{best},nowhere.ckpt]", tmp_path / "gone")
-    assert finished.returncode == 5
-    assert "nowhere.ckpt" in finished.stderr.splitlines()[-1]
+    code, said = evaluate_here(f"checkpoint=[{best},nowhere.ckpt]", "run_dir=gone")
+    assert (code, "no checkpoint at nowhere.ckpt" in said) == (5, True), said
+    assert not list(Path("gone").rglob("results.json"))

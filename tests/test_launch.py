@@ -158,7 +158,10 @@ def children(parent):
         return [int(pid) for pid in file.read().split()]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow), (signal.SIGINT, 130)],
+)
 def test_a_signal_ends_all_ranks(long_run, tmp_path, number, code):
     long_run.send_signal(number)
     assert long_run.wait(timeout=30) == code

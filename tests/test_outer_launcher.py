@@ -184,6 +184,7 @@ def start_slurm(folder, *changes, port_job):
     ]
 
 
+@pytest.mark.slow
 def test_srun_makes_one_run_of_two_tasks(tmp_path):
     processes = start_slurm(tmp_path / "run", port_job="770000" + str(free_port())[-4:])
     said = [process.communicate(timeout=240)[1] for process in processes]

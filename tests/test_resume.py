@@ -253,7 +253,8 @@ PAIR = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.bat
     ("number", "ranks"),
     [
         pytest.param(signal.SIGINT, (), id="SIGINT", marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, PAIR, id="SIGTERM to two ranks"),
+        pytest.param(signal.SIGTERM, (), id="SIGTERM"),
+        pytest.param(signal.SIGTERM, PAIR, id="SIGTERM to two ranks", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_saves_and_the_run_goes_on_as_if_nothing_had_been(start, tmp_path, number, ranks):

@@ -13,6 +13,8 @@ import yaml
 
 import evaluate as evaluate_script
 from tests.conftest import PROJECT, run_script
+from tests.forked_runs import evaluate_forked
+from tests.resuming import start_folder
 from tests.test_bad_input import in_process
 from videoclf.reports.results import Results
 
@@ -32,12 +34,9 @@ def checkpoint(trained_run):
 
 
 @pytest.fixture(scope="module")
-def whole(checkpoint, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("evaluations") / "whole"
-    finished = run_script(
-        "evaluate.py", f"checkpoint={checkpoint}", f"run_dir={folder}", *SETTINGS, cwd=folder.parent
-    )
-    assert finished.returncode == 0, finished.stderr
+def whole(killed, tmp_path_factory):
+    folder = start_folder(killed, tmp_path_factory.mktemp("evaluations") / "whole")
+    evaluate_forked(folder, 1)
     return folder
 
 

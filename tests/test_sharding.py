@@ -1,4 +1,4 @@
-"""`trainer=fsdp` and `trainer=ddp` as users run them, held against one process."""
+"""`trainer=fsdp` and `trainer=ddp`, held against one process."""
 
 import json
 import shutil
@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import PROJECT, TINY, run_script, train_tiny
 from tests.forked_ranks import run_ranks
+from tests.forked_runs import train_forked
 from tests.models.contract import configured
 from tests.resuming import assert_same_end, fit, start_folder
 from tests.transforms.examples import standard
@@ -26,7 +27,7 @@ from videoclf.evaluation.views import Views
 from videoclf.init_from import start_from
 from videoclf.reports.metrics_csv import read_metrics
 from videoclf.samplers.dense import DenseSampler
-from videoclf.sharding import are_finite, shard, sharding_callbacks
+from videoclf.sharding import FullySharded, are_finite, shard, sharding_callbacks
 
 SHARDED = {"strategy": {"_target_": "videoclf.sharding.FullySharded"}}
 PAIR = ("trainer.devices=2", "trainer.accelerator=cpu")
@@ -45,21 +46,19 @@ SETTINGS = (
 )
 
 
-def trained(folder, *arguments):
-    finished = train_tiny(folder, *SETTINGS, *arguments)
-    assert finished.returncode == 0, finished.stderr
-    return folder
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("alone") / "run")
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    train_forked(folder, *SETTINGS)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fsdp") / "run"
-    return trained(folder, "trainer=fsdp", *PAIR, "data.batch_size=8")
+    finished = train_tiny(folder, *SETTINGS, "trainer=fsdp", *PAIR, "data.batch_size=8")
+    assert finished.returncode == 0, finished.stderr
+    return folder
 
 
 def losses(folder):
@@ -80,7 +79,9 @@ def assert_same_training(folder, other):
 
 
 def test_two_processes_equal_one(alone, tmp_path):
-    pair = trained(tmp_path / "ddp", "trainer=ddp", *PAIR, "data.batch_size=8")
+    changes = {"trainer__strategy": "ddp", "trainer__devices": 2, "data__batch_size": 8}
+    pair = start_folder(alone, tmp_path / "ddp", **changes)
+    run_ranks(2, lambda _: fit(pair))
     assert_same_training(alone, pair)
 
 
@@ -199,11 +200,10 @@ def test_what_cannot_be_sharded_is_refused_by_name(changes, message):
         sharding_callbacks({**whole, "checkpoint": {"sharded": True}}, training=True)
 
 
-def test_a_model_that_lists_no_blocks_is_refused_by_name(tmp_path):
-    finished = train_tiny(tmp_path / "run", "trainer=fsdp", *PAIR, "data.batch_size=4")
-    assert finished.returncode == 2, finished.stderr
-    assert "trainer=fsdp: SlowFusion has no method `layers`" in finished.stderr
-    assert "use trainer=ddp" in finished.stderr
+def test_a_model_that_lists_no_blocks_is_refused_by_name():
+    message = "trainer=fsdp: SlowFusion has no method `layers`.*use trainer=ddp"
+    with pytest.raises(ConfigError, match=message):
+        shard(configured("slow_fusion"), FullySharded())
 
 
 def test_gradients_that_are_not_finite_are_found():

@@ -15,7 +15,7 @@ from typing import Any
 from videoclf import launch
 from videoclf.build import build
 from videoclf.config import plain, prepare, task_overrides, write_config
-from videoclf.config_from_checkpoint import align_classes, compose_member
+from videoclf.config_from_checkpoint import align_classes, compose_member, read_config
 from videoclf.data.manifest import Manifest
 from videoclf.evaluation.asked import ASKED, narrowed, read_asked
 from videoclf.evaluation.ensemble import Ensemble
@@ -48,6 +48,8 @@ def evaluate_members(
     ensemble.check_subset(config["subset"])
     if ensemble.fitted:
         subsets.insert(0, ensemble.fit_subset)  # a cascade needs its threshold to go on
+    for checkpoint in config["members"]:  # a mistake is said before the first takes its time
+        read_config(Path(checkpoint))
     done: dict[str, list[str]] = {}
     for subset in subsets:
         for number, checkpoint in enumerate(config["members"], start=1):

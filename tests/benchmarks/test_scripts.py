@@ -27,6 +27,7 @@ def test_a_script_measures(script, name, num_rows):
         assert row.value is not None or "does not import" in row.note
 
 
+@pytest.mark.slow
 def test_rows_are_printed_as_json():
     command = [sys.executable, FOLDER / "manifest_startup.py", "--quick", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

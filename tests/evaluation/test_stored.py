@@ -82,6 +82,7 @@ def test_a_run_without_its_model(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_mistakes_of_a_user(tmp_path):
     finished = run_script("evaluate.py", "predictions=nowhere.parquet", cwd=tmp_path)
     assert finished.returncode == 3

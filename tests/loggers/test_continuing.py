@@ -1,6 +1,7 @@
 """W&B and TensorBoard go on with the curves of a killed run: no step twice, none missing."""
 
 import csv
+import re
 import struct
 
 import pytest
@@ -79,7 +80,7 @@ def killed(tmp_path_factory):
     before = curves(folder)
     ended = run_script("train.py", f"resume={folder}", "trusted_packages=[tests]", cwd=PROJECT)
     assert ended.returncode == 0, ended.stderr
-    return folder, before, ended.stderr
+    return folder, before, ended.stdout + ended.stderr
 
 
 def test_tensorboard_shows_each_step_once(killed):
@@ -98,6 +99,13 @@ def test_tensorboard_shows_each_step_once(killed):
         assert [step for step, _ in shown] == list(values), name
         assert [value for _, value in shown] == pytest.approx(list(values.values())), name
     assert [each.step for each in events.Scalars("pace/clips_per_second")] == [6, 13]
+
+
+def test_wandb_is_offline_and_inside_the_run(killed):
+    folder, _, said = killed
+    assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert (folder / "metrics.csv").is_file()
+    assert not re.search(r"wandb\.ai/", said)
 
 
 def test_wandb_keeps_its_id_and_has_each_step_once_in_the_newest_folder(killed):

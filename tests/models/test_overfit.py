@@ -70,7 +70,7 @@ SMALL = {
     "videomae": ("videomae_small", {}),
     "x3d": ("x3d_xs", {"depths": [1, 1, 1, 1], "dropout": 0.0}),
 }
-LONG = ("timesformer",)
+LONG = ("timesformer", "mvit", "s3d")
 
 
 @functools.cache

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.conftest import run_script, train_tiny
+from tests.conftest import run_script
+from tests.forked_runs import train_forked
 from tests.models.contract import configured, randomize_norms
 from videoclf.build import build
 from videoclf.errors import ConfigError
@@ -173,8 +174,7 @@ def test_runs_with_and_without_the_cache_are_equal(tmp_path, head):
     )
     store = tmp_path / "store.sqlite"
     for name in ("first", "second"):  # the second run finds all in the file
-        finished = train_tiny(tmp_path / name, *settings, f"head.feature_cache={store}")
-        assert finished.returncode == 0, finished.stderr
+        train_forked(tmp_path / name, *settings, f"head.feature_cache={store}")
         with sqlite3.connect(store) as database:  # 2 of 32 train, 1 of 8 val, 1 of 16 test videos
             assert database.execute("SELECT count(*) FROM features").fetchone() == (64 + 8 + 16,)
     tables = [pq.read_table(tmp_path / n / "predictions.parquet") for n in ("first", "second")]
@@ -197,16 +197,16 @@ def test_runs_with_and_without_the_cache_are_equal(tmp_path, head):
 
 
 def test_mixing_and_the_cache_exclude_each_other(tmp_path):
-    finished = train_tiny(
+    store = tmp_path / "store.sqlite"
+    said = train_forked(
         tmp_path / "run",
         "model=r3d_18",
         "head=linear",
-        "head.feature_cache=store.sqlite",
+        f"head.feature_cache={store}",
         "transform=strong",
+        code=2,
     )
-    assert finished.returncode == 2
-    store = tmp_path / "store.sqlite"
-    assert f"head.feature_cache={store} keeps the features of whole clips" in finished.stderr
+    assert f"head.feature_cache={store} keeps the features of whole clips" in said
     assert not store.exists()
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 import train as train_script
 from tests.conftest import run_script
+from tests.forked_runs import fork_training
 from tests.resuming import assert_same_end, fit, start_folder
 from videoclf.config_errors import run_entry_point
 from videoclf.generated.encode import write_video
@@ -65,8 +66,7 @@ def settings(table):
 @pytest.fixture(scope="module")
 def trained(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "trained"
-    finished = run_script("train.py", *settings(table), *RUN, f"run_dir={folder}", cwd=table.parent)
-    assert finished.returncode == 0, finished.stderr
+    fork_training(folder, *settings(table), *RUN)
     return folder
 
 

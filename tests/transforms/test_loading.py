@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.barcode import write_barcodes
-from tests.conftest import train_tiny
+from tests.forked_runs import train_forked
 from tests.transforms.examples import mixing, strong
 from videoclf.data.datamodule import VideoDataModule
 from videoclf.data.manifest import Manifest
@@ -127,8 +127,7 @@ def test_mirrored_crops_of_directional_data_are_refused_before_anything_is_read(
 
 
 def test_a_run_with_strong_augmentation_learns_from_finite_losses(tmp_path):
-    finished = train_tiny(tmp_path / "run", "transform=strong", "data.clips_per_video=2")
-    assert finished.returncode == 0, finished.stderr
+    train_forked(tmp_path / "run", "transform=strong", "data.clips_per_video=2")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["counts"]["missing"] == 0
     with (tmp_path / "run" / "metrics.csv").open() as file:
