@@ -130,6 +130,8 @@ def test_a_sweep_runs_each_job_in_fresh_processes_also_with_two_ranks(tmp_path):
         cwd=tmp_path,
     )
     assert finished.returncode == 0, finished.stderr
+    for job in (1, 2):
+        assert f"job {job} of the sweep, seed={job}: val/video_top1_1x1 0." in finished.stderr
     runs = sorted((tmp_path / "runs" / "swept").iterdir())
     assert len(runs) == 2
     seeds = [yaml.safe_load((run / "config.yaml").read_text())["seed"] for run in runs]
