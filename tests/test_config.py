@@ -150,6 +150,11 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_extra(option, group, e
     assert extra in read["project"]["optional-dependencies"]
 
 
+def test_groups_that_may_be_null_are_not_taken_for_the_mistake():
+    said = explain(ValueError("whatever"), ["multigrid=null", "head=null", "sead=1"], "train")
+    assert "no config key 'sead'" in said
+
+
 def test_keys_of_the_chosen_option_are_valid():
     keys = valid_keys("train", ["model=single_frame"])
     assert "model.backbone" in keys

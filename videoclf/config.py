@@ -76,10 +76,9 @@ def plain(node: DictConfig) -> dict[str, Any]:
 
 
 def own_settings(config: DictConfig) -> dict[str, Any]:
-    """Return a config's keys that belong to no group, its trainer, and whether it has loggers."""
+    """Return a config's keys that belong to no group, and its trainer."""
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"trainer"}
-    masked = [str(key) for key in config if key not in groups or config[key] is None]
-    return plain(OmegaConf.masked_copy(config, masked))
+    return plain(OmegaConf.masked_copy(config, [str(key) for key in config if key not in groups]))
 
 
 def choices() -> dict[str, str]:

@@ -120,14 +120,21 @@ def _options(group: str, config_name: str) -> list[str]:
 
 def _wrong_option(group: str, override: Override, config_name: str) -> str | None:
     choice, options = override.value(), _options(group, config_name)
-    if isinstance(choice, (Mapping, list)):  # whose values may be secrets
+    if isinstance(choice, Mapping):  # whose values may be secrets
         return f"{group}= takes the name of an option; set its keys one by one: {group}.<key>=..."
-    if choice is None and options and not override.is_delete():
+    if choice is None and group in _needed_groups(config_name) and not override.is_delete():
         return f"{group}=null: a run needs one; valid names: {', '.join(options)}"
     if isinstance(choice, (str, int, float)) and str(choice) not in options:
         near = nearest(str(choice), options)
         return f"{group}={show(choice)}: conf/{group} has no such option{near}"
     return None
+
+
+def _needed_groups(config_name: str) -> set[str]:
+    """Return the groups of which a config chooses an option, where others may be null."""
+    read = yaml.safe_load((CONF / f"{config_name}.yaml").read_text(encoding="utf-8"))
+    chosen = [each for each in read["defaults"] if isinstance(each, Mapping)]
+    return {group for each in chosen for group, option in each.items() if option is not None}
 
 
 def _wrong_key(key: str, config_name: str, overrides: Sequence[str]) -> str | None:

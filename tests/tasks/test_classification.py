@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -135,3 +136,15 @@ def test_gradients_that_are_not_finite_stop_the_step():
         made.on_before_optimizer_step(None)
     made.trainer.precision = "16-mixed"  # the scaler's affair
     made.on_before_optimizer_step(None)
+
+
+def test_what_a_validation_measures_is_known_before_but_not_of_a_class_made_from_it():
+    made = task()
+    made.trainer.datamodule = SimpleNamespace(
+        listed=lambda subset: (np.arange(4), np.arange(4) % 3),
+        views={"val": SimpleNamespace(name="1x1")},
+    )
+    names = ["val/video_loss", "val/video_top1_1x1", "val/video_mean_class_1x1"]
+    assert made.measured() == names
+    made.__class__ = type("Mine", (VideoClassification,), {"__module__": "mine"})
+    assert made.measured() is None
