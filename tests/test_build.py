@@ -1,8 +1,24 @@
 import pytest
+from torch import nn
 
 from videoclf.build import build, check_arguments, nearest
 from videoclf.errors import ConfigError
 from videoclf.evaluation.views import Views
+
+
+class Tokens(nn.Module):
+    """A backbone for a probe."""
+
+    def __init__(self):
+        super().__init__()
+        self.classifier = nn.Linear(8, 3)
+
+    def tokens(self, rgb):
+        raise NotImplementedError
+
+    def forward(self, rgb):
+        raise NotImplementedError
+
 
 VIEWS = {"_target_": "videoclf.evaluation.views.Views", "num_clips": 2, "num_crops": 1}
 
@@ -70,6 +86,13 @@ def test_a_wrong_key_names_the_nearest():
 def test_a_missing_key_is_named():
     with pytest.raises(ConfigError, match="views lacks average; set views.average=..."):
         build(VIEWS, name="views")
+
+
+def test_what_torch_refuses_is_said_with_its_place():
+    node = {"_target_": "videoclf.models.probes.AttentiveProbe", "num_classes": 3}
+    node |= {"num_heads": 2, "mlp_ratio": -1.0, "feature_cache": None}
+    with pytest.raises(ConfigError, match="^head: Trying to create tensor with negative dimension"):
+        build(node, name="head", backbone=Tokens())
 
 
 def test_a_value_that_the_constructor_refuses():

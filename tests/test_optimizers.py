@@ -169,6 +169,11 @@ def test_factories_build_the_optimiser_and_step_its_rate(factory, cls):
     assert rates[-1] == pytest.approx(0.0, abs=1e-3)
 
 
+def test_wrong_betas_are_refused():
+    with pytest.raises(ValueError, match=r"optimizer.betas=\[0.9, 1.5\] must be in \[0, 1\)"):
+        AdamW(**SCHEDULE, betas=(0.9, 1.5))
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -32,7 +32,7 @@ def test_every_key_of_train_yaml_is_known_and_no_other():
 @pytest.mark.parametrize("file", sorted((CONF / "trainer").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_key_of_a_trainer_is_known(file):
     keys = set(yaml.safe_load(file.read_text())) - {"_target_", "defaults"}
-    judged_elsewhere = {"accelerator", "devices", "strategy"}  # by count_ranks and Lightning
+    judged_elsewhere = {"devices", "strategy"}  # by count_ranks and Lightning
     assert keys - judged_elsewhere <= set(TrainerSettings.__dataclass_fields__)
 
 
@@ -64,6 +64,7 @@ def test_what_the_files_say_is_right():
         ("early_stopping__patience", 1.5, "early_stopping.patience=1.5 must be a whole number"),
         ("trainer__max_epochs", None, "trainer.max_epochs=null must be a whole number"),
         ("trainer__max_epochs", -1, "trainer.max_epochs=-1 must be at least 1"),
+        ("trainer__accelerator", "tpu", "trainer.accelerator=tpu must be auto, cpu, gpu, cuda or"),
         ("trainer__num_nodes", "two", "trainer.num_nodes=two must be a whole number"),
         ("trainer__accumulate_grad_batches", 0, "trainer.accumulate_grad_batches=0 must be at"),
         ("trainer__log_every_n_steps", 0, "trainer.log_every_n_steps=0 must be at least 1"),

@@ -96,9 +96,10 @@ def assemble(
         if config["ema_decay"] is not None:
             callbacks.append(EMAWeightAveraging(decay=config["ema_decay"]))
         callbacks += learning
+        early = config.get("early_stopping") or {}
         callbacks += early_stopping(
-            config.get("early_stopping", {}).get("patience"),
-            config.get("early_stopping", {}).get("target"),
+            early.get("patience"),
+            early.get("target"),
             monitor=config["checkpoint"]["monitor"],
             mode=config["checkpoint"]["mode"],
         )

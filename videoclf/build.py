@@ -74,10 +74,10 @@ def build(
     arguments |= runtime
     try:
         return target(**arguments)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:  # torch's, the last
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{name}: {error}") from error
+        raise ConfigError(f"{name}: {' '.join(str(error).split())}") from error
 
 
 def find_target(

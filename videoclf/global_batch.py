@@ -95,7 +95,7 @@ def describe_step(config: Mapping[str, Any], *, ranks: int) -> str:
     rate, reference = optimizer.get("learning_rate"), optimizer.get("reference_batch_size")
     if not isinstance(rate, (int, float)):  # an optimiser of the user's own, or to be refused
         return line
-    if reference is None:
+    if not isinstance(reference, int) or reference < 1:  # None, or to be refused
         return f"{line}; learning rate {rate:g}, whatever the batch"
     rule: BatchRule = optimizer["batch_rule"]
     used = rate * rate_factor(rule, videos / reference)

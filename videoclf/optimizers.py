@@ -214,6 +214,8 @@ class AdamW(_Scheduled):
             batch_rule=batch_rule,
             global_batch_size=global_batch_size,
         )
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"optimizer.betas={list(betas)} must be in [0, 1)")
         self.betas = betas
 
     def __call__(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LambdaLR]:

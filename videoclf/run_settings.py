@@ -93,11 +93,14 @@ class RunSettings:
 class TrainerSettings:
     """The keys of `conf/trainer`; further ones of Lightning's are its own to judge.
 
+    The defaults are for what an older run did not know.
+
     Raises:
         ConfigError: a value that cannot be meant.
     """
 
-    max_epochs: int = 1  # these defaults are for what an older run did not know
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    max_epochs: int = 1
     num_nodes: int = 1
     accumulate_grad_batches: int = 1
     check_val_every_n_epoch: int = 1
