@@ -34,10 +34,11 @@ from videoclf.config import (
 )
 from videoclf.config_errors import run_entry_point
 from videoclf.config_from_weights import offer_weights_settings, with_source_classes
+from videoclf.errors import ConfigError, VideoclfError
 from videoclf.global_batch import describe_step, settle_global_batch
 from videoclf.outer_launcher import agreed, find_place
 from videoclf.resume import restart, resume
-from videoclf.run_folder import claimed, run_folder
+from videoclf.run_folder import claimed, discard, run_folder
 from videoclf.run_settings import check_run_settings
 from videoclf.secrets import find_secrets
 from videoclf.sweep_value import sweep_value
@@ -70,15 +71,20 @@ def train(config: DictConfig) -> float | None:
     folder = Path(agreed(place, make_folder)["folder"])
     with claimed(folder, place):
         secrets = find_secrets(plain(config))
-        launch.start(
-            folder,
-            "train",
-            ranks=ranks,
-            began=began,
-            place=place,
-            secrets=secrets,
-            seconds_to_stop=config.seconds_to_stop,
-        )
+        try:
+            launch.start(
+                folder,
+                "train",
+                ranks=ranks,
+                began=began,
+                place=place,
+                secrets=secrets,
+                seconds_to_stop=config.seconds_to_stop,
+            )
+        except VideoclfError as error:
+            if error.exit_code == ConfigError.exit_code and (place is None or not place.rank):
+                discard(folder)
+            raise
     return sweep_value(folder, config.checkpoint)
 
 

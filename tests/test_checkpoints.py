@@ -57,6 +57,11 @@ def test_a_pickled_payload_is_refused_not_run(tmp_path, monkeypatch):
     ("changes", "message"),
     [
         ({"mode": "most"}, "checkpoint.mode='most' must be"),
+        (
+            {"mode": "min"},
+            "would keep the worst by checkpoint.monitor=val/video_top1_1x1",
+        ),
+        ({"monitor": "val/video_loss"}, "set checkpoint.mode=min"),
         ({"every_n_steps": 0}, "checkpoint.every_n_steps=0 must be"),
         ({"every_n_minutes": 0}, "checkpoint.every_n_minutes=0 must be"),
         ({"keep_best": 0}, "checkpoint.keep_best=0 must be"),

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import PROJECT, TINY, TINY_MODEL
 from videoclf import launch
 from videoclf.errors import ConfigError, DataError, StorageError, VideoclfError, WorkerError
-from videoclf.run_folder import run_folder
+from videoclf.run_folder import discard, run_folder
 
 
 def trainer(**changes):
@@ -74,6 +74,16 @@ def test_a_failed_start_leaves_no_folder(tmp_path, monkeypatch):
     with pytest.raises(DataError), run_folder(None, "name"):
         raise DataError("x")
     assert not (tmp_path / "runs" / "name").exists()
+
+
+def test_a_run_that_a_mistake_has_ended_gives_its_folder_back(tmp_path):
+    folder = tmp_path / "run"
+    for name, stays in (("config.yaml", False), ("metrics.csv", True)):
+        folder.mkdir(exist_ok=True)
+        (folder / "config.yaml").touch()
+        (folder / name).touch()
+        discard(folder)
+        assert folder.exists() == stays
 
 
 def test_a_folder_in_use_or_out_of_reach(tmp_path):

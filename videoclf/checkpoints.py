@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -205,6 +206,12 @@ class CheckpointPolicy:
     ) -> None:
         if mode not in ("max", "min"):
             raise ValueError(f"checkpoint.mode={mode!r} must be 'max' or 'min'")
+        better = _better(monitor)
+        if better not in (mode, None):
+            raise ValueError(
+                f"checkpoint.mode={mode} would keep the worst by checkpoint.monitor={monitor}; set "
+                f"checkpoint.mode={better}"
+            )
         if every_n_steps is not None and every_n_steps < 1:
             raise ValueError(f"checkpoint.every_n_steps={every_n_steps} must be at least 1")
         if every_n_minutes is not None and every_n_minutes <= 0:
@@ -240,3 +247,10 @@ class CheckpointPolicy:
             stop=stop,
             began=began,
         )
+
+
+def _better(monitor: str) -> Literal["max", "min"] | None:
+    """Return which values of a metric are better, where its name says so."""
+    if re.search(r"loss|ece", monitor):
+        return "min"
+    return "max" if re.search(r"top\d|_map|mean_class|accuracy", monitor) else None

@@ -175,6 +175,8 @@ def _write_changes(
     if checkpoint is not None:
         at = checkpoint_file.describe(checkpoint)["progress"]
         where = f"{checkpoint.name}: epoch {at['epoch'] + 1}, batch {at['batch'] + 1}"
+        if at["epoch"] >= changed["trainer"]["max_epochs"]:
+            where = f"{checkpoint.name}: the training is done, its evaluation is left"
     sys.stderr.write(f"going on with {folder} from {where}\n")
     return checkpoint
 
@@ -188,6 +190,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     if not path.is_file():
         why = "has no config.yaml" if folder.is_dir() else "does not exist"
+        why = "is a file" if folder.is_file() else why
         raise ConfigError(
             f"resume={folder} {why}; give the folder of a run, such as runs/<name>/<date>_<time>"
         )

@@ -294,4 +294,5 @@ def exit_now(code: int) -> NoReturn:
 if __name__ == "__main__":
     gc.freeze()  # nor is it looked through again, here and in the loader's processes
     gc.enable()
+    atexit.register(gc.unfreeze)  # else some extensions complain of what is left at the end
     exit_now(main(sys.argv[1:]))

@@ -58,6 +58,16 @@ def _make_folder(run_dir: str | None, name: str) -> Path:
     raise StorageError(f"runs/{name}/{stamp} is taken a thousand times; set run_dir=...")
 
 
+def discard(folder: Path) -> None:
+    """Take away the folder of a run that a mistake has ended before it left anything.
+
+    So that the same command, put right, finds its `run_dir` free.
+    """
+    if {path.name for path in folder.iterdir()} == {"config.yaml"}:
+        (folder / "config.yaml").unlink()
+        folder.rmdir()
+
+
 @contextmanager
 def claimed(folder: Path, place: Place | None = None) -> Iterator[None]:
     """Keep a run folder for one command at a time; sweep what a killed one has left half written.
