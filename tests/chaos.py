@@ -24,7 +24,7 @@ from tests.loader_processes import children
 from tests.recording import RECORDED
 from tests.resuming import assert_same_end, rows_of
 from videoclf.checkpoints import load
-from videoclf.resume import newest_checkpoint
+from videoclf.whole_checkpoints import newest_checkpoint
 
 #: Tiny, and yet with everything that has a state: dropout, momentum, averaged weights, saves
 #: between the epochs, and an epoch that ends in half an accumulated batch.

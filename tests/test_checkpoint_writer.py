@@ -14,7 +14,7 @@ from tests.chaos import other_file_system
 from videoclf.checkpoint_writer import CheckpointWriter
 from videoclf.checkpoints import SealedCheckpointIO, load
 from videoclf.errors import StorageError
-from videoclf.resume import newest_checkpoint
+from videoclf.whole_checkpoints import newest_checkpoint
 
 NUM_KILLS = 50
 

@@ -14,10 +14,11 @@ from tests.conftest import run_script
 from tests.poison import POISON
 from tests.resuming import fit
 from tests.small_training import Task
-from videoclf import checkpoint_file, resume
+from videoclf import checkpoint_file
 from videoclf.checkpoints import load
 from videoclf.errors import CheckpointError
 from videoclf.init_from import start_from
+from videoclf.whole_checkpoints import newest_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +100,7 @@ def poisoned_run(trained_run, best, tmp_path):
 
 
 def test_a_run_does_not_go_on_from_poison(poisoned_run):
-    assert resume.newest_checkpoint(poisoned_run / "checkpoints")  # its hash is right
+    assert newest_checkpoint(poisoned_run / "checkpoints")  # its hash is right
     with pytest.raises(CheckpointError, match="which could run code"):
         fit(poisoned_run, resume_from=poisoned_run / "checkpoints" / "last.ckpt")
 

@@ -22,6 +22,7 @@ from videoclf.data.manifest import Manifest
 from videoclf.errors import CheckpointError, ConfigError, DataError
 from videoclf.reports.results import Results
 from videoclf.run_folder import claimed
+from videoclf.whole_checkpoints import newest_checkpoint
 
 
 @pytest.fixture
@@ -88,17 +89,17 @@ def test_all_checkpoints_damaged(train, unfinished):
 
 def test_the_newest_whole_checkpoint_is_used_and_damage_is_said(finished, capsys):
     folder = finished / "checkpoints"
-    assert resume.newest_checkpoint(folder) == folder / "last.ckpt"
+    assert newest_checkpoint(folder) == folder / "last.ckpt"
     assert capsys.readouterr().err == ""
     damage(folder / "last.ckpt")
-    assert resume.newest_checkpoint(folder) == folder / "best.ckpt"
+    assert newest_checkpoint(folder) == folder / "best.ckpt"
     said = capsys.readouterr().err
     assert "warning: " in said
     assert f"last.ckpt is damaged: its content does not match its hash; using {folder}" in said
     damage(folder / "best.ckpt")
     with pytest.raises(CheckpointError):
-        resume.newest_checkpoint(folder)
-    assert resume.newest_checkpoint(finished / "nothing") is None
+        newest_checkpoint(folder)
+    assert newest_checkpoint(finished / "nothing") is None
 
 
 def test_no_more_is_hashed_than_it_takes(finished, monkeypatch):
@@ -106,7 +107,7 @@ def test_no_more_is_hashed_than_it_takes(finished, monkeypatch):
     shutil.copy(folder / "last.ckpt", folder / "step_2.ckpt")
     hashed = []
     monkeypatch.setattr(resume.checkpoint_file, "verify", hashed.append)
-    assert resume.newest_checkpoint(folder) == folder / "last.ckpt"
+    assert newest_checkpoint(folder) == folder / "last.ckpt"
     assert hashed == [folder / "last.ckpt"]
 
 

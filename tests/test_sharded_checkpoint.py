@@ -26,8 +26,8 @@ from tests.poison import sealed
 from videoclf import checkpoint_file, checkpoint_folder
 from videoclf.checkpoints import SealedCheckpointIO, load
 from videoclf.errors import CheckpointError, StorageError
-from videoclf.resume import newest_checkpoint
 from videoclf.sharded_checkpoint import load_shares
+from videoclf.whole_checkpoints import newest_checkpoint
 
 
 class Network:

@@ -8,10 +8,7 @@ begins, so that only settings which do not change it may be given again.
 from __future__ import annotations
 
 import difflib
-import shutil
-import struct
 import sys
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from videoclf.build import build
 from videoclf.cache import atomic_write
 from videoclf.data.manifest import Manifest
 from videoclf.data.source import VideoData
-from videoclf.errors import CheckpointError, ConfigError, DataError
+from videoclf.errors import ConfigError, DataError
 from videoclf.global_batch import describe_step
 from videoclf.outer_launcher import (
     Place,
@@ -37,6 +34,7 @@ from videoclf.run_folder import claimed
 from videoclf.run_settings import check_run_settings
 from videoclf.secrets import find_secrets, hidden_keys
 from videoclf.trials import few_videos
+from videoclf.whole_checkpoints import newest_checkpoint, set_aside_best
 
 #: Settings that may be given beside `resume`: they change where and how fast, not what.
 CHANGEABLE = (
@@ -57,8 +55,6 @@ CHANGEABLE = (
     "trainer.num_nodes",
     "trusted_packages",
 )
-#: What reading an archive in which bits are wrong may raise.
-_UNREADABLE = (EOFError, NotImplementedError, RuntimeError, struct.error, zlib.error)
 #: Those that say where the data lie: they are looked through again, and have to be the same.
 MOVED = ("data.annotations", "data.flow_folder", "data.root")
 
@@ -252,62 +248,6 @@ def check_trust(config: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"the run was started with trusted_packages=[{','.join(map(str, named))}], whose code "
             "going on would run; if you trust them, give that again beside resume"
-        )
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint of the most steps that is whole; None where there never was one.
-
-    Damaged ones above it are named on stderr.
-
-    Raises:
-        CheckpointError: all are damaged.
-    """
-    steps = {path: _unverified_step(path) for path in folder.glob("*.ckpt")}
-    damaged: list[str] = []
-    newest = None
-    # `last.ckpt` before others of the same step; only as many are hashed as it takes
-    for path in sorted(steps, key=lambda path: (-steps[path], path.name != "last.ckpt", path.name)):
-        try:
-            checkpoint_file.verify(path)
-        except CheckpointError as error:
-            damaged.append(str(error).rpartition(";")[0])
-            continue
-        newest = path
-        break
-    if newest is None and damaged:
-        raise CheckpointError(f"{'; '.join(damaged)}; no other is left, so start a new run")
-    for sentence in damaged:
-        sys.stderr.write(f"warning: {sentence}; using {newest} instead\n")
-    return newest
-
-
-def _unverified_step(path: Path) -> int:
-    """Return the step that a checkpoint says it is of, or the highest where it says none.
-
-    One that says none is damaged, and is looked at first.
-    """
-    try:
-        step = checkpoint_file.read_description(path)["progress"]["step"]
-    except (CheckpointError, OSError, KeyError, TypeError, *_UNREADABLE):
-        return sys.maxsize
-    return step if isinstance(step, int) else sys.maxsize
-
-
-def set_aside_best(folder: Path) -> None:
-    """Rename a damaged `best.ckpt`, so that the run writes another, or does without."""
-    best = folder / "best.ckpt"
-    try:
-        if best.exists():
-            checkpoint_file.verify(best)
-    except CheckpointError as error:
-        aside = best.with_name("best.ckpt.damaged")
-        if aside.is_dir():
-            shutil.rmtree(aside)
-        best.rename(aside)
-        sys.stderr.write(
-            f"warning: {str(error).rpartition(';')[0]}; it is now {aside.name}, and the best of "
-            "what is still trained takes its place\n"
         )
 
 
